@@ -1,11 +1,17 @@
 """The guard at the end of every stage script."""
 
 import inspect
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from stages.core.files import InputError
+
+# A thread that waits longer than a moment gives its core up. By default it spins for milliseconds, and a busy
+# neighbour makes two threads on two cores ten times as slow. Read when torch is loaded, hence here.
+os.environ.setdefault("GOMP_SPINCOUNT", "4000")
 
 
 def run(main: Callable[..., None]) -> None:
@@ -14,8 +20,15 @@ def run(main: Callable[..., None]) -> None:
     arguments = [Path(argument) for argument in sys.argv[1:]]
     if len(arguments) != len(names):
         sys.exit(f"usage: {Path(sys.argv[0]).name} {' '.join(names).upper()}")
-    try:
+    with reporting():
         main(*arguments)
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Turn an InputError into one message and exit code 1, Ctrl-C into exit code 130."""
+    try:
+        yield
     except InputError as problem:
         sys.exit(f"error: {problem}")
     except KeyboardInterrupt:

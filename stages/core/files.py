@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import csv
 
 
 class InputError(Exception):
@@ -37,13 +38,18 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
-        raise _unreadable(path, problem) from problem
+        raise unreadable(path, problem) from problem
 
 
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write `table` as Parquet, compressed with zstd: the same table gives the same bytes."""
+def write_table(path: Path, table: pa.Table, **options: Any) -> None:
+    """Write `table` as Parquet, with pyarrow's `options`: the same table gives the same bytes."""
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", **options)
+
+
+def write_csv(path: Path, table: pa.Table) -> None:
+    with replacing(path) as temporary:
+        csv.write_csv(table, temporary)
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -51,8 +57,10 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     try:
         return pq.read_table(path, columns=columns)
     except (OSError, pa.ArrowException, KeyError) as problem:
-        raise _unreadable(path, problem) from problem
+        raise unreadable(path, problem) from problem
 
 
-def _unreadable(path: Path, problem: Exception) -> InputError:
-    return InputError(f"{path}: {problem}\nmake it again with: dvc repro")
+def unreadable(path: Path, problem: Exception) -> InputError:
+    """Return the error for a stage's input that is missing or damaged."""
+    why = str(problem) if path.exists() else "no such file"
+    return InputError(f"{path}: {why}\nmake it again with: dvc repro")

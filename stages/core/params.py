@@ -1,0 +1,217 @@
+"""params.yaml, checked as a whole: `python -m stages.core.params` says what is wrong with it.
+
+No value has a default here: this module can refuse a file and never change a result, so no stage lists
+it among its deps.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
+
+from stages.core.cli import run
+from stages.core.files import InputError
+
+
+def _number(value: Any) -> Any:
+    # `dvc exp run -S lr=1e-5` writes 1e-05, which YAML 1.1 reads as a string.
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _distinct(values: list[int]) -> list[int]:
+    if len(set(values)) != len(values):
+        raise ValueError("no value twice")
+    return values
+
+
+def _allowed(text: str, **limits: Any) -> Any:
+    return Field(description=text, **limits)
+
+
+Count = Annotated[int, _allowed("a whole number from 1", ge=1)]
+CountOrNull = Annotated[int | None, _allowed("a whole number from 1, or null", ge=1)]
+Seed = Annotated[int, _allowed("a whole number from 0 to 4294967295", ge=0, lt=2**32)]
+Rate = Annotated[float, BeforeValidator(_number), _allowed("a number above 0", gt=0, allow_inf_nan=False)]
+Share = Annotated[float, BeforeValidator(_number), _allowed("a number from 0 to below 1", ge=0, lt=1)]
+Switch = Annotated[bool, _allowed("true or false")]
+Device = Annotated[str, _allowed("auto, cpu, mps, cuda or cuda:N", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+HashOrNull = Annotated[
+    str | None,
+    _allowed("sha256:… or sha1:… in hexadecimal, or null", pattern=r"^(sha256:[0-9a-f]{64}|sha1:[0-9a-f]{40})$"),
+]
+Address = Annotated[str, _allowed("an http(s) address, a path or embedded", min_length=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class OtherFile(Section):
+    """A mirror that holds another file than its neighbours, hence with a hash and size of its own."""
+
+    url: Address
+    hash: HashOrNull
+    size: CountOrNull
+
+
+# The tags stand in pydantic's error locations, where _describe drops them.
+Mirror = Annotated[
+    Annotated[Address, Tag("<address>")] | Annotated[OtherFile, Tag("<file>")],
+    Discriminator(lambda value: "<file>" if isinstance(value, dict | OtherFile) else "<address>"),
+]
+
+
+class Source(Section):
+    urls: Annotated[list[Mirror], _allowed("a list of at least one address", min_length=1)]
+    hash: HashOrNull
+    size: CountOrNull
+
+
+class Datasets(Section):
+    sample: Source
+    full: Source
+
+
+class Sources(Section):
+    imdb: Datasets
+    glove: Datasets
+
+
+class BuildVocab(Section):
+    tokenizer: Literal["whitespace", "basic_english"]
+    min_freq: Count
+
+
+class Tensorize(Section):
+    max_len: Count
+
+
+class EmbedGlove(Section):
+    dim: Count
+
+
+class Compute(Section):
+    """What the arithmetic runs on."""
+
+    device: Device
+    precision: Literal["auto", "bf16", "fp32"]
+    threads: CountOrNull
+
+
+class Training(Compute):
+    """What every training section holds."""
+
+    seed: Seed
+    epochs: Count
+    batch_size: Count
+    lr: Rate
+
+
+class TrainText(Training):
+    freeze_vectors: Switch
+    mask_padding: Switch
+    pad_to: CountOrNull
+
+
+class TrainBirnn(TrainText):
+    cell: Literal["lstm", "gru", "rnn"]
+    num_hiddens: Count
+    num_layers: Count
+
+
+class TrainTextcnn(TrainText):
+    kernel_sizes: Annotated[
+        list[Count],
+        AfterValidator(_distinct),
+        _allowed("a list of different whole numbers from 1", min_length=1),
+    ]
+    num_channels: Count
+    dropout: Share
+
+
+class Params(Section):
+    dataset: Literal["sample", "full"]
+    sources: Sources
+    build_vocab: BuildVocab
+    tensorize: Tensorize
+    embed_glove: EmbedGlove
+    train_birnn: TrainBirnn
+    train_textcnn: TrainTextcnn
+    evaluate: Compute
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check the whole file.
+
+    Raises InputError with every problem of the file, each with its path, what was found and what is allowed.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise InputError(f"{path}: {problem.strerror}; run from the project's folder, which holds it") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+        raise InputError(f"{path} is not YAML: {problem}") from None
+    try:
+        return Params.model_validate(values)
+    except ValidationError as problem:
+        lines = sorted({_describe(error) for error in problem.errors()})
+        plural = "problem" if len(lines) == 1 else "problems"
+        raise InputError("\n  ".join([f"{path}: {len(lines)} {plural}", *lines])) from None
+
+
+def _describe(error: Any) -> str:
+    """One problem in a line: path, what was found, what is allowed."""
+    place = [key for key in error["loc"] if not str(key).startswith("<")]
+    name = ".".join(map(str, place)) or "the file"
+    if error["type"] == "missing":
+        return f"{name}: missing; add it"
+    section, field = _look_up(place)
+    keys = list(section.model_fields)
+    if error["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(place[-1]), keys, n=1)
+        return f"{name}: unknown key; " + (f"did you mean {close[0]}?" if close else f"known: {', '.join(keys)}")
+    if error["type"] == "model_type":
+        return f"{name}: {error['input']!r} found, expected a section with the keys {', '.join(keys)}"
+    allowed = field.description if field and field.description else error["msg"].removeprefix("Input should be ")
+    return f"{name}: {error['input']!r} found, expected {allowed}"
+
+
+def _look_up(place: list[str | int]) -> tuple[type[Section], FieldInfo | None]:
+    """Return the innermost section on the way to `place`, and the field there, if there is one."""
+    section: type[Section] = Params
+    field = None
+    for key in place:
+        if isinstance(key, int):
+            section = OtherFile  # the only sections that stand in a list; else what the whole list allows is said
+            continue
+        field = section.model_fields.get(key)
+        inner = field.annotation if field else None
+        if isinstance(inner, type) and issubclass(inner, Section):
+            section = inner
+    return section, field
+
+
+def main() -> None:
+    load_params()
+    print("params.yaml: ok")
+
+
+if __name__ == "__main__":
+    run(main)
