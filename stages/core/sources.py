@@ -1,0 +1,60 @@
+"""Where a stage's data comes from: the mirrors of params.yaml, or an archive made on the spot."""
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock
+
+from stages.core.fetch import Mirror, cache_errors, cache_folder, fetch
+from stages.core.files import replacing
+
+EMBEDDED = "embedded"
+
+_HINT = """\
+No network? "dataset: sample" in params.yaml needs none. Or point at a copy of the file:
+  dvc exp run -S dataset={dataset} -S 'sources.{name}.{dataset}.urls=[/path/to/file]' \\
+    -S sources.{name}.{dataset}.hash=null -S sources.{name}.{dataset}.size=null"""
+
+
+class Source(Protocol):
+    @property
+    def urls(self) -> list[Any]: ...  # addresses, or {url, hash, size}
+    @property
+    def hash(self) -> str | None: ...
+    @property
+    def size(self) -> int | None: ...
+
+
+def obtain(name: str, dataset: str, source: Source, embedded: Callable[[Path], None]) -> Path:
+    """Return the path of the source's file, fetched, or made by `embedded` where the source says so.
+
+    Raises InputError if no mirror gives it.
+    """
+    if EMBEDDED in source.urls:
+        return _made(embedded)
+    mirrors = [
+        Mirror(url, source.hash, source.size) if isinstance(url, str) else Mirror(url.url, url.hash, url.size)
+        for url in source.urls
+    ]
+    return fetch(name, mirrors, _HINT.format(name=name, dataset=dataset))
+
+
+def _made(make: Callable[[Path], None]) -> Path:
+    """Return the file that `make` writes, made once for each version of its package's code."""
+    module = inspect.getmodule(make)
+    assert module is not None
+    assert module.__file__ is not None
+    code = hashlib.sha256()
+    for file in sorted(Path(module.__file__).parent.glob("*.py")):
+        code.update(file.read_bytes())
+    path = cache_folder() / "made" / f"{make.__name__}-{code.hexdigest()[:16]}"
+    with cache_errors():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                with replacing(path) as temporary:
+                    make(temporary)
+    return path
