@@ -1,0 +1,61 @@
+"""Reviews as word indices, one after the other: what tensorize writes and training reads."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from pyarrow import compute
+from torch import Tensor
+
+from stages.core.files import InputError
+from stages.core.tensors import read_tensors, write_tensors
+from stages.text.tokens import UNK, UNK_INDEX
+
+
+@dataclass(frozen=True)
+class Reviews:
+    ids: Tensor  # int32 (tokens,): all reviews' word indices, one review after the other
+    offsets: Tensor  # int64 (reviews + 1,): review i is ids[offsets[i]:offsets[i + 1]], at least one word
+    labels: Tensor  # int64 (reviews,): indices of classes
+    classes: list[str]
+    tokenizer: str
+    max_len: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, i: int) -> Tensor:
+        return self.ids[self.offsets[i] : self.offsets[i + 1]]
+
+
+def encode(words: pa.ListArray, vocabulary: list[str], max_len: int) -> tuple[Tensor, Tensor]:
+    """Return ids int32 (tokens,) and offsets int64 (texts + 1,) of each text's first `max_len` words.
+
+    A word outside the vocabulary is <unk>, a text of no words a single <unk>.
+    """
+    wordless = compute.equal(compute.list_value_length(words), 0)
+    words = compute.if_else(wordless, pa.scalar([UNK], words.type), words)
+    words = compute.list_slice(words, 0, max_len)
+    ids = compute.index_in(words.flatten(), value_set=pa.array(vocabulary)).fill_null(UNK_INDEX)
+    lengths = compute.list_value_length(words).to_numpy()
+    offsets = np.concatenate([[0], lengths.cumsum(dtype=np.int64)])
+    return torch.from_numpy(ids.to_numpy().copy()), torch.from_numpy(offsets)
+
+
+def write_reviews(path: Path, reviews: Reviews) -> None:
+    tensors = {"ids": reviews.ids, "offsets": reviews.offsets, "labels": reviews.labels}
+    about = {"classes": reviews.classes, "tokenizer": reviews.tokenizer, "max_len": reviews.max_len}
+    write_tensors(path, tensors, about)
+
+
+def read_reviews(path: Path) -> Reviews:
+    """Raises InputError if the file does not hold reviews."""
+    tensors, about = read_tensors(path)
+    fields: dict[str, Any] = {**tensors, **about}
+    try:
+        return Reviews(**fields)
+    except TypeError as problem:
+        raise InputError(f"{path}: not reviews ({problem}); make it again with: dvc repro tensorize") from problem

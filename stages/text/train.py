@@ -1,0 +1,77 @@
+"""What the two training stages share: from reviews and vectors to a trained model on disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from stages.core.device import Wishes, prepare
+from stages.core.files import write_json
+from stages.core.fit import fit
+from stages.core.tensors import read_tensors, write_tensors
+from stages.text.batches import TEST_BATCH, ReviewBatches
+from stages.text.ragged import read_reviews
+
+
+class Settings(Wishes, Protocol):
+    """The keys of params.yaml that both sections hold."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def lr(self) -> float: ...
+    @property
+    def mask_padding(self) -> bool: ...
+    @property
+    def pad_to(self) -> int | None: ...
+
+
+def train(
+    model_class: Callable[..., nn.Module],
+    architecture: dict[str, Any],
+    settings: Settings,
+    paths: tuple[Path, Path, Path],
+    out: Path,
+) -> None:
+    """Train a model on the train reviews, test reviews and vectors of `paths`; all that comes of it goes to `out`.
+
+    model.safetensors holds the weights, config.json all else that using the model needs.
+    """
+    hardware = prepare(settings)
+    torch.manual_seed(settings.seed)
+    train_reviews, test_reviews = (read_reviews(path) for path in paths[:2])
+    vectors = read_tensors(paths[2])[0]["vectors"]
+    model = model_class(vectors, len(train_reviews.classes), **architecture).to(hardware.device)
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], settings.lr, fused=True)
+    padding = {"mask_padding": settings.mask_padding, "pad_to": settings.pad_to}
+    fit(
+        model,
+        optimizer,
+        ReviewBatches(train_reviews, settings.batch_size, hardware.device, seed=settings.seed, **padding),
+        ReviewBatches(test_reviews, TEST_BATCH, hardware.device, seed=None, **padding),
+        settings.epochs,
+        hardware,
+        out,
+    )
+    config = {
+        "model": out.name,
+        "classes": train_reviews.classes,
+        "tokenizer": train_reviews.tokenizer,
+        "max_len": train_reviews.max_len,
+        "vectors": list(vectors.shape),
+        "architecture": architecture,
+        "padding": padding,
+        "trained_on": {
+            "device": hardware.device.type,
+            "precision": hardware.precision,
+            "threads": hardware.threads,
+        },
+    }
+    write_tensors(out / "model.safetensors", model.state_dict())
+    write_json(out / "config.json", config)

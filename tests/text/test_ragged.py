@@ -1,0 +1,112 @@
+import random
+from itertools import pairwise
+
+import pyarrow as pa
+import pytest
+import torch
+
+from stages.core.files import InputError
+from stages.core.tensors import write_tensors
+from stages.text.ragged import Reviews, encode, read_reviews, write_reviews
+from stages.text.tokens import PAD, PAD_INDEX, UNK, UNK_INDEX, basic_english, whitespace
+
+VOCABULARY = [UNK, PAD, "", "the", "movie", "é", "日本", "null", "."]
+
+
+def lists(words):
+    return pa.array(words, pa.list_(pa.string()))
+
+
+def split(ids, offsets):
+    return [ids[start:end].tolist() for start, end in pairwise(offsets)]
+
+
+def by_hand(words, vocabulary, max_len):
+    index = {word: i for i, word in enumerate(vocabulary)}
+    return [[index.get(word, UNK_INDEX) for word in some[:max_len]] or [UNK_INDEX] for some in words]
+
+
+@pytest.mark.parametrize("max_len", [1, 2, 7, 500])
+@pytest.mark.parametrize("seed", range(3))
+def test_encoding_is_that_of_a_plain_loop(seed, max_len):
+    rng = random.Random(seed)
+    pool = [*VOCABULARY, "other", "The", "e\u0301", "🌭"]
+    words = [rng.choices(pool, k=rng.choice([0, 1, 2, 3, 10, 30])) for _ in range(200)]
+    ids, offsets = encode(lists(words), VOCABULARY, max_len)
+    assert (ids.dtype, offsets.dtype) == (torch.int32, torch.int64)
+    assert (offsets[0], offsets[-1]) == (0, len(ids))
+    assert split(ids, offsets) == by_hand(words, VOCABULARY, max_len)
+
+
+def test_texts_are_encoded_as_the_textbook_does():
+    texts = ["The movie\n is  GOOD", "", "日本 É null <pad> <unk>"]
+    ids, offsets = encode(whitespace(texts), VOCABULARY, 500)
+    assert split(ids, offsets) == [[3, 4, 0, 2, 0], [2], [6, 5, 7, PAD_INDEX, UNK_INDEX]]
+
+
+@pytest.mark.parametrize(("tokenize", "known"), [(whitespace, VOCABULARY[:2]), (basic_english, VOCABULARY)])
+def test_an_empty_text_is_a_single_unk(tokenize, known):
+    ids, offsets = encode(tokenize(["", "the", ""]), known, 500)
+    assert offsets.tolist() == [0, 1, 2, 3]
+    assert ids[[0, 2]].tolist() == [UNK_INDEX, UNK_INDEX]
+
+
+def test_only_empty_texts_can_be_encoded():
+    ids, offsets = encode(lists([[], []]), VOCABULARY, 500)
+    assert split(ids, offsets) == [[0], [0]]
+
+
+def test_unknown_words_are_unk():
+    ids, _ = encode(lists([["unheard", "the", "of"]]), VOCABULARY, 500)
+    assert ids.tolist() == [0, 3, 0]
+
+
+@pytest.mark.parametrize(("max_len", "expected"), [(1, [[3], [4]]), (2, [[3, 4], [4]]), (3, [[3, 4, 5], [4]])])
+def test_a_review_is_cut_after_max_len_words(max_len, expected):
+    ids, offsets = encode(lists([["the", "movie", "é"], ["movie"]]), VOCABULARY, max_len)
+    assert split(ids, offsets) == expected
+
+
+def some_reviews():
+    ids, offsets = encode(lists([["the", "movie"], [], ["é", "x", "é"]]), VOCABULARY, 9)
+    return Reviews(ids, offsets, torch.tensor([1, 0, 1]), ["negative", "größer"], "whitespace", 9)
+
+
+def test_reviews_have_a_length_and_items():
+    reviews = some_reviews()
+    assert len(reviews) == 3
+    assert [reviews[i].tolist() for i in range(3)] == [[3, 4], [0], [5, 0, 5]]
+
+
+def test_what_is_written_is_read(tmp_path):
+    reviews = some_reviews()
+    write_reviews(tmp_path / "train.safetensors", reviews)
+    found = read_reviews(tmp_path / "train.safetensors")
+    for name in ("ids", "offsets", "labels"):
+        tensor, expected = getattr(found, name), getattr(reviews, name)
+        assert tensor.dtype == expected.dtype
+        assert torch.equal(tensor, expected)
+    assert (found.classes, found.tokenizer, found.max_len) == (["negative", "größer"], "whitespace", 9)
+
+
+def test_the_same_reviews_give_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write_reviews(tmp_path / name, some_reviews())
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("names", [["vectors"], ["ids", "offsets"], ["ids", "offsets", "labels"]])
+def test_tensors_that_are_no_reviews_are_refused(tmp_path, names):
+    path = tmp_path / "glove.safetensors"
+    write_tensors(path, {name: torch.zeros(2) for name in names}, {"classes": ["a"], "tokenizer": "whitespace"})
+    with pytest.raises(InputError, match=r"glove\.safetensors: not reviews .*dvc repro tensorize"):
+        read_reviews(path)
+
+
+def test_a_damaged_or_missing_file_is_refused(tmp_path):
+    path = tmp_path / "train.safetensors"
+    write_reviews(path, some_reviews())
+    path.write_bytes(path.read_bytes()[:-1])
+    for name in ("train.safetensors", "missing.safetensors"):
+        with pytest.raises(InputError, match=name):
+            read_reviews(tmp_path / name)
