@@ -1,0 +1,42 @@
+"""Evaluate the models on the test half: models, test reviews -> metrics, curves, predictions."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from stages.core.cli import run
+from stages.core.device import prepare
+from stages.core.files import read_table, write_csv, write_json, write_table
+from stages.core.fit import predict, score
+from stages.core.metrics import measure, roc
+from stages.core.params import load_params
+from stages.text.batches import TEST_BATCH, ReviewBatches
+from stages.text.models import load
+from stages.text.ragged import read_reviews
+
+
+def main(test: Path, test_reviews: Path, birnn: Path, textcnn: Path, out: Path) -> None:
+    hardware = prepare(load_params().evaluate)
+    reviews = read_reviews(test_reviews)
+    table = read_table(test, ["id", "label"])
+    metrics = {}
+    for folder in (birnn, textcnn):
+        model, config = load(folder)
+        batches = ReviewBatches(reviews, TEST_BATCH, hardware.device, seed=None, **config["padding"])
+        logits, labels = predict(model.to(hardware.device), batches, hardware, folder.name)
+        probabilities = logits.softmax(1).numpy(force=True)
+        name, classes = config["model"], config["classes"]
+        metrics[name] = measure(probabilities, labels.numpy(force=True), score(logits, labels)[0])
+        table = table.append_column(f"{name}_{classes[-1]}", pa.array(probabilities[:, -1]))
+        predicted = [classes[i] for i in probabilities.argmax(1)]
+        write_json(out / f"roc_{name}.json", roc(probabilities[:, -1], labels.numpy(force=True) == len(classes) - 1))
+        write_csv(out / f"confusion_{name}.csv", pa.table({"actual": table["label"], "predicted": predicted}))
+        figures = metrics[name]
+        low, high = figures["accuracy_low"], figures["accuracy_high"]
+        print(f"{name}: test acc {figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})")
+    write_json(out / "metrics.json", metrics)
+    write_table(out / "predictions.parquet", table)
+
+
+if __name__ == "__main__":
+    run(main)
