@@ -1,0 +1,86 @@
+"""Every test works in folders of its own: no download cache of the user's, no network."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is first imported: idle threads sleep
+
+import pyarrow as pa
+import pytest
+import torch
+
+from stages.core.files import write_table
+from stages.core.tensors import write_tensors
+from stages.text.birnn import BiRNN
+from stages.text.ragged import Reviews, encode, write_reviews
+from stages.text.reviews import SCHEMA
+from stages.text.textcnn import TextCNN
+from stages.text.tokens import tokenizer
+from stages.text.train import train
+from stages.text.vocabulary import build_vocabulary, write_vocabulary
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SENTIDOG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        for name in ("NO_PROXY", "no_proxy"):
+            patch.setenv(name, "127.0.0.1")
+        yield
+
+
+@pytest.fixture
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+PRAISE = ("a great film", "great acting , great story", "truly great and moving", "a moving , great story")
+BLAME = ("a bad film", "bad acting , bad story", "truly bad and dull", "a dull , bad story")
+TEST = ("bad and dull", "great and moving", "a truly great film with many unheard words", "bad", "dull story", "moving")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A training section, and evaluate's."""
+
+    device: str = "cpu"
+    precision: str = "fp32"
+    threads: int | None = 1
+    seed: int = 0
+    epochs: int = 3
+    batch_size: int = 3
+    lr: float = 0.02
+    mask_padding: bool = True
+    pad_to: int | None = None
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as `dvc repro` leaves it before evaluate, of a dozen reviews and two tiny models."""
+    folder = tmp_path_factory.mktemp("trained")
+    artifacts = folder / "artifacts"
+    labelled = [(text, "positive") for text in PRAISE] + [(text, "negative") for text in BLAME]
+    words = tokenizer("whitespace")([text for text, _ in labelled])
+    vocabulary, _ = build_vocabulary(words, 1, "whitespace")
+    write_vocabulary(artifacts / "vocab.parquet", vocabulary)
+    halves = {"train": labelled, "test": [(text, "negative" if "b" in text else "positive") for text in TEST]}
+    for half, rows in halves.items():
+        table = [(f"{half}/{i}", text, label, None) for i, (text, label) in enumerate(rows)]
+        write_table(folder / f"data/imdb/{half}.parquet", pa.table(list(zip(*table, strict=True)), schema=SCHEMA))
+        ids, offsets = encode(tokenizer("whitespace")([text for text, _ in rows]), vocabulary.words, 20)
+        labels = torch.tensor([int(label == "positive") for _, label in rows])
+        reviews = Reviews(ids, offsets, labels, ["negative", "positive"], "whitespace", 20)
+        write_reviews(artifacts / f"reviews/{half}.safetensors", reviews)
+    vectors = torch.randn(len(vocabulary.words), 6, generator=torch.Generator().manual_seed(0))
+    write_tensors(artifacts / "glove.safetensors", {"vectors": vectors})
+    paths = (*(artifacts / f"reviews/{half}.safetensors" for half in halves), artifacts / "glove.safetensors")
+    birnn = {"cell": "lstm", "num_hiddens": 4, "num_layers": 1, "freeze_vectors": True}
+    textcnn = {"kernel_sizes": [2, 3], "num_channels": 4, "dropout": 0.1, "freeze_vectors": False}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # where dvclive finds no repository
+        train(BiRNN, birnn, Settings(), paths, artifacts / "birnn")
+        train(TextCNN, textcnn, Settings(), paths, artifacts / "textcnn")
+    torch.set_flush_denormal(False)
+    return folder

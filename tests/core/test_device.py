@@ -1,0 +1,106 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages.core.device import Hardware, prepare
+from stages.core.files import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Wishes:
+    device: str = "cpu"
+    precision: str = "fp32"
+    threads: int | None = 1
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_flush_denormal(False)
+    torch.set_num_threads(threads)
+
+
+def test_denormal_numbers_are_zero_after_prepare() -> None:
+    torch.set_flush_denormal(False)
+    tiny = torch.tensor([1e-40])
+    assert (tiny * 1).item() > 0
+    prepare(Wishes())
+    product = tiny * 1
+    torch.set_flush_denormal(False)  # with it even the comparison takes a denormal number for zero
+    assert product.item() == 0
+
+
+def test_denormal_numbers_are_zero_in_every_thread() -> None:
+    code = (
+        "import torch; from tests.core.test_device import Wishes, prepare\n"
+        "prepare(Wishes(threads=2))\n"
+        "tiny = torch.full((4_000_000,), 71362, dtype=torch.int32).view(torch.float32)\n"  # the bits of 1e-40
+        "product = tiny * 1\n"
+        "torch.set_flush_denormal(False); torch.set_num_threads(1)\n"
+        "print(int((product != 0).sum()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("able", "expected"), [({"amx_bf16": True}, "bf16"), ({"amx_bf16": False}, "fp32"), ({}, "fp32")]
+)
+def test_auto_precision_is_bf16_where_the_cpu_is_fast_at_it(
+    monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], expected: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able | {"avx512_bf16": True})
+    assert prepare(Wishes(precision="auto")).precision == expected
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_a_forced_precision_stands_whatever_the_hardware(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+    for able in (True, False):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"amx_bf16": able})
+        hardware = prepare(Wishes(precision=precision))
+        assert hardware.precision == precision
+        square = torch.eye(2)
+        with hardware.autocast():
+            assert (square @ square).dtype == {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+
+
+def test_auto_device_is_the_accelerator_if_there_is_one() -> None:
+    expected = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    assert prepare(Wishes(device="auto")).device.type == expected
+
+
+def test_a_device_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(
+        InputError, match=r"^device: cuda:99 is not on this machine, which has (.*, )?cpu; auto picks one"
+    ):
+        prepare(Wishes(device="cuda:99"))
+
+
+def test_a_second_gpu_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert prepare(Wishes(device="cuda:1")).device == torch.device("cuda:1")
+    with pytest.raises(InputError, match="which has cuda, cuda:0, cuda:1, cpu;"):
+        prepare(Wishes(device="cuda:2"))
+
+
+def test_the_number_of_threads_is_as_wished() -> None:
+    assert prepare(Wishes(threads=1)).threads == torch.get_num_threads() == 1
+    assert prepare(Wishes(threads=3)).threads == torch.get_num_threads() == 3
+
+
+def test_without_a_wish_the_number_of_threads_is_torchs_own() -> None:
+    torch.set_num_threads(3)
+    assert prepare(Wishes(threads=None)).threads == torch.get_num_threads() == 3
+
+
+def test_hardware_describes_itself() -> None:
+    assert str(Hardware(torch.device("cpu"), "bf16", 4)) == "cpu (4 threads, bf16)"

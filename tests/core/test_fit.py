@@ -1,0 +1,337 @@
+import json
+import math
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from stages.core.device import Hardware
+from stages.core.files import InputError
+from stages.core.fit import CHECK_EVERY, Batch, fit, predict, score, train_epoch
+
+FEATURES = torch.randn(10, 3, generator=torch.Generator().manual_seed(0)) * 3
+LABELS = (FEATURES[:, 0] + FEATURES[:, 1] > 0).long()
+
+
+class Rows:
+    """Rows of a tensor in batches, shuffled by seed and epoch; without a seed in a fixed order that is not theirs."""
+
+    def __init__(self, features: Tensor, labels: Tensor, size: int, device: torch.device, seed: int | None = 0) -> None:
+        self.features, self.labels = features.to(device), labels.to(device)
+        self.size, self.device, self.seed = size, device, seed
+        self.examples = len(labels)
+        self.asked: list[int] = []  # the epochs that were asked for
+        self.given = 0  # batches
+
+    def __len__(self) -> int:
+        return math.ceil(self.examples / self.size)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        self.asked.append(number)
+        order = torch.arange(self.examples).flip(0)
+        if self.seed is not None:
+            order = torch.randperm(self.examples, generator=torch.Generator().manual_seed(self.seed + 1000 * number))
+        for rows in order.to(self.device).split(self.size):
+            self.given += 1
+            yield Batch((self.features[rows],), self.labels[rows], rows)
+
+
+class Watched(nn.Linear):
+    """A linear model that notes how it is called."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+        self.calls: list[tuple[bool, bool, bool, int]] = []  # in training mode, with gradients, in bf16, examples
+
+    def forward(self, features: Tensor) -> Tensor:
+        bf16 = torch.is_autocast_enabled(features.device.type)
+        self.calls.append((self.training, torch.is_grad_enabled(), bf16, len(features)))
+        return super().forward(features)
+
+
+class Echo(nn.Module):
+    """Answers its input, so that a test decides on every loss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features * self.scale
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder where dvclive finds no repository; with a git repository around it, it would make a DVC one there."""
+
+    def refuse(*args: object, **options: object) -> None:
+        raise AssertionError(f"dvclive wants a DVC repository in {args}")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dvc.repo.Repo.init", refuse)
+
+
+@pytest.fixture
+def hardware(device: torch.device) -> Hardware:
+    return Hardware(device, "fp32", 1)
+
+
+def linear(device: torch.device, seed: int = 0) -> nn.Linear:
+    torch.manual_seed(seed)
+    return nn.Linear(3, 2).to(device)
+
+
+def still(model: nn.Module) -> torch.optim.Optimizer:
+    """An optimizer that changes nothing."""
+    return torch.optim.SGD(model.parameters(), 0.0)
+
+
+def run(hardware: Hardware, out: Path, epochs: int = 3, seed: int = 0, lr: float = 0.05) -> nn.Module:
+    model = linear(hardware.device, seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr)
+    train = Rows(FEATURES, LABELS, 4, hardware.device, seed)
+    test = Rows(FEATURES[:7], LABELS[:7], 3, hardware.device, None)
+    fit(model, optimizer, train, test, epochs, hardware, out)
+    return model
+
+
+# One epoch
+
+
+def test_the_loss_is_the_mean_over_the_examples_not_over_the_batches(hardware: Hardware) -> None:
+    model = linear(hardware.device)
+    batches = Rows(FEATURES, LABELS, 4, hardware.device)  # 4 + 4 + 2
+    loss, _ = train_epoch(model, still(model), batches, 0, hardware)
+    with torch.no_grad():
+        logits = model(FEATURES.to(hardware.device)).cpu().double()
+        by_batch = [float(cross_entropy(model(batch.inputs[0]), batch.labels)) for batch in batches.epoch(0)]
+    by_hand = [-math.log(math.exp(row[label]) / row.exp().sum()) for row, label in zip(logits, LABELS, strict=True)]
+    assert loss == pytest.approx(sum(by_hand) / 10, rel=1e-5)
+    assert loss != pytest.approx(sum(by_batch) / 3, rel=1e-3)
+
+
+def test_the_accuracy_is_the_exact_share_of_right_answers(hardware: Hardware) -> None:
+    model = linear(hardware.device)
+    _, accuracy = train_epoch(model, still(model), Rows(FEATURES, LABELS, 4, hardware.device), 0, hardware)
+    right = int((model(FEATURES.to(hardware.device)).argmax(1).cpu() == LABELS).sum())
+    assert 0 < right < 10
+    assert accuracy == right / 10
+
+
+def test_the_figures_are_those_seen_while_training_before_each_step(hardware: Hardware) -> None:
+    # One batch: the loss is that of the weights that the epoch starts with
+    model = linear(hardware.device)
+    before = cross_entropy(model(FEATURES.to(hardware.device)), LABELS.to(hardware.device)).item()
+    loss, _ = train_epoch(
+        model, torch.optim.SGD(model.parameters(), 0.5), Rows(FEATURES, LABELS, 10, hardware.device), 0, hardware
+    )
+    assert loss == pytest.approx(before, rel=1e-5)
+
+
+def test_an_epoch_steps_once_a_batch_against_the_gradient_of_that_batch_alone(hardware: Hardware) -> None:
+    model, other = linear(hardware.device), linear(hardware.device)
+    train_epoch(
+        model, torch.optim.SGD(model.parameters(), 0.1), Rows(FEATURES, LABELS, 4, hardware.device), 0, hardware
+    )
+    for batch in Rows(FEATURES, LABELS, 4, hardware.device).epoch(0):
+        loss = cross_entropy(other(batch.inputs[0]), batch.labels)
+        gradients = torch.autograd.grad(loss, list(other.parameters()))
+        with torch.no_grad():
+            for parameter, gradient in zip(other.parameters(), gradients, strict=True):
+                parameter -= 0.1 * gradient
+    for parameter, expected in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(parameter, expected)
+
+
+def test_training_mode_to_train_evaluation_mode_to_test(hardware: Hardware, tmp_path: Path) -> None:
+    model = Watched().to(hardware.device)
+    train = Rows(FEATURES, LABELS, 4, hardware.device)
+    test = Rows(FEATURES[:3], LABELS[:3], 2, hardware.device, None)
+    fit(model, still(model), train, test, 2, hardware, tmp_path / "out")
+    trained = [(True, True, False, size) for size in (4, 4, 2)]
+    tested = [(False, False, False, size) for size in (2, 1)]
+    assert model.calls == [*trained, *tested] * 2
+
+
+def test_each_epoch_has_its_own_batches_and_the_test_half_always_the_same(hardware: Hardware, tmp_path: Path) -> None:
+    model = linear(hardware.device)
+    train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES, LABELS, 4, hardware.device, None)
+    fit(model, still(model), train, test, 3, hardware, tmp_path / "out")
+    assert train.asked == [0, 1, 2]
+    assert test.asked == [0, 0, 0]
+
+
+def test_bf16_is_for_products_alone(device: torch.device) -> None:
+    hardware = Hardware(device, "bf16", 1)
+    model = Watched().to(device)
+    batches = Rows(FEATURES, LABELS, 4, device)
+    train_epoch(model, torch.optim.SGD(model.parameters(), 0.1), batches, 0, hardware)
+    logits, _ = predict(model, batches, hardware, "test")
+    assert all(bf16 for _, _, bf16, _ in model.calls)
+    assert logits.dtype == torch.float32
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+# Losses that are not finite
+
+
+def numbers(bad: dict[int, float], batches: int) -> Tensor:
+    """Logits (batches, 2), one example a batch; the label 1 of the bad ones has the given logit."""
+    logits = torch.zeros(batches, 2)
+    for place, value in bad.items():
+        logits[place, 1] = value
+    return logits
+
+
+@pytest.mark.parametrize(("logit", "shown"), [(float("nan"), "nan"), (float("-inf"), "inf")])
+def test_the_first_loss_that_is_not_finite_is_named(hardware: Hardware, logit: float, shown: str) -> None:
+    model = Echo().to(hardware.device)
+    features = numbers({2: logit, 4: float("nan")}, 6)
+    batches = Rows(features.flip(0), torch.ones(6, dtype=torch.int64), 1, hardware.device, None)
+    with pytest.raises(InputError, match=rf"^epoch 1, batch 3: the loss is {shown}; try a smaller lr"):
+        train_epoch(model, torch.optim.SGD(model.parameters(), 0.1), batches, 0, hardware)
+
+
+def test_a_loss_that_is_not_finite_ends_training_in_the_epoch_that_has_it(hardware: Hardware, tmp_path: Path) -> None:
+    class LaterBad(Rows):
+        def epoch(self, number: int) -> Iterator[Batch]:
+            for place, batch in enumerate(super().epoch(number)):
+                yield batch._replace(inputs=(batch.inputs[0] * (math.nan if (number, place) == (1, 1) else 1),))
+
+    model = linear(hardware.device)
+    train = LaterBad(FEATURES, LABELS, 4, hardware.device)
+    test = Rows(FEATURES, LABELS, 4, hardware.device, None)
+    with pytest.raises(InputError, match=r"^epoch 2, batch 2: the loss is nan"):
+        fit(model, still(model), train, test, 3, hardware, tmp_path / "out")
+    assert train.asked == [0, 1]
+    assert not (tmp_path / "out/timing.json").exists()
+
+
+def test_a_long_epoch_ends_soon_after_a_loss_that_is_not_finite(hardware: Hardware) -> None:
+    model = Echo().to(hardware.device)
+    count = 3 * CHECK_EVERY
+    batches = Rows(
+        numbers({4: math.nan}, count).flip(0), torch.ones(count, dtype=torch.int64), 1, hardware.device, None
+    )
+    with pytest.raises(InputError, match=r"^epoch 8, batch 5: "):
+        train_epoch(model, still(model), batches, 7, hardware)
+    assert batches.given <= CHECK_EVERY
+
+
+# Prediction
+
+
+def test_predictions_come_in_the_data_sets_order(hardware: Hardware) -> None:
+    model = linear(hardware.device).train()
+    with torch.no_grad():
+        expected = model(FEATURES.to(hardware.device))
+    for size, seed in ((4, None), (3, 1), (10, 2), (1, 3)):
+        logits, labels = predict(model, Rows(FEATURES, LABELS, size, hardware.device, seed), hardware, "test")
+        torch.testing.assert_close(logits, expected)
+        assert labels.tolist() == LABELS.tolist()
+        assert not logits.requires_grad
+    assert not model.training
+
+
+def test_score_is_mean_cross_entropy_and_accuracy() -> None:
+    logits = torch.tensor([[0.0, 0.0], [math.log(3), 0.0], [0.0, math.log(3)]])
+    loss, accuracy = score(logits, torch.tensor([0, 0, 0]))
+    assert loss == pytest.approx(-(math.log(1 / 2) + math.log(3 / 4) + math.log(1 / 4)) / 3)
+    assert accuracy == 2 / 3
+
+
+# What is written and printed
+
+
+def read_curve(path: Path) -> list[tuple[int, float]]:
+    header, *rows = [line.split("\t") for line in path.read_text().splitlines()]
+    assert header == ["step", path.stem]
+    return [(int(step), float(value)) for step, value in rows]
+
+
+def test_the_files_of_a_training(hardware: Hardware, tmp_path: Path) -> None:
+    model = linear(hardware.device)
+    out = tmp_path / "out"
+    train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES[:7], LABELS[:7], 3, hardware.device, None)
+    done = fit(model, torch.optim.Adam(model.parameters(), 0.05), train, test, 3, hardware, out)
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == [
+        "metrics.json",
+        "plots/metrics/test/accuracy.tsv",
+        "plots/metrics/test/loss.tsv",
+        "plots/metrics/train/accuracy.tsv",
+        "plots/metrics/train/loss.tsv",
+        "timing.json",
+    ]
+    assert len(done.curves) == len(done.seconds) == 3
+    last = done.curves[-1]
+    assert json.loads((out / "metrics.json").read_text()) == {
+        "train": {"loss": last["train/loss"], "accuracy": last["train/accuracy"]},
+        "test": {"loss": last["test/loss"], "accuracy": last["test/accuracy"]},
+        "step": 3,
+    }
+    for name in last:
+        expected = [(step, row[name]) for step, row in enumerate(done.curves, 1)]
+        assert read_curve(out / f"plots/metrics/{name}.tsv") == expected
+    timing = json.loads((out / "timing.json").read_text())
+    assert timing == {"examples": 10, "seconds": done.seconds}
+    assert all(row.keys() == {"train", "test"} and min(row.values()) > 0 for row in timing["seconds"])
+    # The last row is that of the weights that training ends with
+    assert score(*predict(model, test, hardware, "test")) == (last["test/loss"], last["test/accuracy"])
+
+
+def test_a_second_training_into_the_same_folder_leaves_nothing_of_the_first(hardware: Hardware, tmp_path: Path) -> None:
+    run(hardware, tmp_path / "out", epochs=3)
+    run(hardware, tmp_path / "out", epochs=2)
+    assert [step for step, _ in read_curve(tmp_path / "out/plots/metrics/train/loss.tsv")] == [1, 2]
+    assert len(json.loads((tmp_path / "out/timing.json").read_text())["seconds"]) == 2
+
+
+def test_the_printed_lines_have_the_textbooks_form(
+    hardware: Hardware, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(hardware, tmp_path / "out", epochs=2)
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == f"training on {hardware}"
+    assert first.startswith(f"training on {hardware.device.type}")
+    assert len(lines) == 2
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    for number, line in enumerate(lines, 1):
+        form = r"epoch (\d+), loss (\d\.\d{4}), train acc (\d\.\d{3}), test acc (\d\.\d{3}), time \d+\.\d sec"
+        found = re.fullmatch(form, line)
+        assert found, line
+        assert int(found[1]) == number
+    assert found[2] == f"{metrics['train']['loss']:.4f}"
+    assert found[3] == f"{metrics['train']['accuracy']:.3f}"
+    assert found[4] == f"{metrics['test']['accuracy']:.3f}"
+
+
+def test_one_seed_gives_the_same_weights_and_files_bit_for_bit(hardware: Hardware, tmp_path: Path) -> None:
+    one, two = (run(hardware, tmp_path / name, seed=1) for name in ("one", "two"))
+    other = run(hardware, tmp_path / "other", seed=2)
+    for (name, tensor), again in zip(one.state_dict().items(), two.state_dict().values(), strict=True):
+        assert tensor.equal(again), name
+    assert not one.weight.equal(other.weight)
+    for path in sorted((tmp_path / "one").rglob("*.*")):
+        if path.name != "timing.json":
+            assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes(), path
+
+
+def test_a_repository_keeps_its_dvc_yaml(hardware: Hardware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # a repository is what this test is about
+    monkeypatch.chdir(tmp_path)
+    from dvc.repo import Repo
+
+    subprocess.run(["git", "init", "-q"], check=True)
+    identity = ["-c", "user.name=t", "-c", "user.email=t@t"]
+    subprocess.run(["git", *identity, "commit", "-q", "--allow-empty", "-m", "start"], check=True)
+    Repo.init(str(tmp_path)).close()
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    run(hardware, Path("artifacts/tiny"), epochs=1)
+    assert (tmp_path / "dvc.yaml").read_text() == "stages: {}\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "artifacts"])

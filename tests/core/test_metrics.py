@@ -1,0 +1,130 @@
+import json
+import warnings
+from math import sqrt
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from stages.core.metrics import ROC_POINTS, measure, roc
+
+Z = 1.959963984540054  # 97.5 % of the normal distribution lie below
+
+
+def wilson(right: int, number: int) -> tuple[float, float]:
+    share = right / number
+    middle = (share + Z**2 / (2 * number)) / (1 + Z**2 / number)
+    half = Z * sqrt(share * (1 - share) / number + Z**2 / (4 * number**2)) / (1 + Z**2 / number)
+    return middle - half, middle + half
+
+
+def two_columns(positive: list[float]) -> np.ndarray:
+    return np.array([[1 - p, p] for p in positive], np.float32)
+
+
+def curve(points: list[dict[str, float]]) -> tuple[np.ndarray, np.ndarray]:
+    x = np.array([point["false_positive_rate"] for point in points])
+    return x, np.array([point["true_positive_rate"] for point in points])
+
+
+@pytest.mark.parametrize(("right", "number"), [(7, 10), (21_345, 25_000), (1, 4), (6, 6), (0, 6)])
+def test_the_interval_of_the_accuracy_is_wilsons(right: int, number: int) -> None:
+    labels = np.arange(number) % 2
+    says = np.where(np.arange(number) < right, labels, 1 - labels)
+    figures = measure(two_columns([0.9 if label else 0.2 for label in says]), labels, 0.5)
+    low, high = wilson(right, number)
+    assert figures["accuracy"] == right / number
+    assert figures["accuracy_low"] == pytest.approx(low, abs=1e-9)
+    assert figures["accuracy_high"] == pytest.approx(high, abs=1e-9)
+
+
+def test_two_classes_by_hand() -> None:
+    # says 1, 1, 0, 1, 0: two hits, a miss, a false alarm; 5 of 6 pairs of a positive and a negative in order
+    figures = measure(two_columns([0.9, 0.8, 0.3, 0.6, 0.1]), np.array([1, 1, 1, 0, 0]), 0.25)
+    assert figures.keys() == {
+        *("accuracy", "accuracy_low", "accuracy_high", "loss", "precision", "recall", "f1", "roc_auc")
+    }
+    assert figures["accuracy"] == 3 / 5
+    assert figures["loss"] == 0.25
+    assert figures["precision"] == pytest.approx(2 / 3)
+    assert figures["recall"] == pytest.approx(2 / 3)
+    assert figures["f1"] == pytest.approx(2 / 3)
+    assert figures["roc_auc"] == pytest.approx(5 / 6)
+
+
+def test_the_second_of_two_classes_is_the_positive_one() -> None:
+    # says 1, 0, 0, 0
+    figures = measure(two_columns([0.9, 0.2, 0.1, 0.3]), np.array([1, 1, 0, 0]), 0.0)
+    assert figures["precision"] == 1.0
+    assert figures["recall"] == 0.5
+    assert figures["f1"] == pytest.approx(2 / 3)
+    assert figures["roc_auc"] == 0.75
+
+
+def test_three_classes_are_means_over_the_classes() -> None:
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    probabilities = np.array(
+        [[0.7, 0.2, 0.1], [0.2, 0.5, 0.3], [0.1, 0.8, 0.1], [0.3, 0.4, 0.3], [0.1, 0.2, 0.7], [0.6, 0.1, 0.3]]
+    )  # says 0, 1, 1, 1, 2, 0
+    figures = measure(probabilities, labels, 0.0)
+    assert figures["accuracy"] == pytest.approx(4 / 6)
+    assert figures["precision"] == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
+    assert figures["recall"] == pytest.approx((1 / 2 + 1 + 1 / 2) / 3)
+    assert figures["f1"] == pytest.approx((1 / 2 + 4 / 5 + 2 / 3) / 3)
+    areas = []
+    for label in range(3):
+        ours, others = probabilities[labels == label, label], probabilities[labels != label, label]
+        areas.append(np.mean([(a > b) + (a == b) / 2 for a in ours for b in others]))
+    assert figures["roc_auc"] == pytest.approx(np.mean(areas))
+
+
+def test_a_model_that_never_says_positive_has_precision_0_and_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures = measure(two_columns([0.1, 0.2, 0.3]), np.array([1, 0, 0]), 0.0)
+    assert (figures["precision"], figures["recall"], figures["f1"]) == (0.0, 0.0, 0.0)
+
+
+def test_the_figures_are_plain_json() -> None:
+    figures = measure(two_columns([0.9, 0.2]), np.array([1, 0]), 0.5)
+    assert json.loads(json.dumps(figures)) == figures
+
+
+def test_a_roc_curve_by_hand() -> None:
+    points = roc(np.array([0.9, 0.8, 0.4, 0.3]), np.array([True, False, True, False]))
+    assert [tuple(point.values()) for point in points] == [(0, 0), (0, 0.5), (0.5, 0.5), (0.5, 1), (1, 1)]
+    assert all(point.keys() == {"false_positive_rate", "true_positive_rate"} for point in points)
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [([0.1, 0.2, 0.8, 0.9], [(0, 0), (0, 1), (1, 1)]), ([0.5] * 4, [(0, 0), (1, 1)])],
+)
+def test_the_roc_curves_of_a_perfect_and_a_blind_model(scores: list[float], expected: list[tuple[int, int]]) -> None:
+    x, y = curve(roc(np.array(scores), np.array([False, False, True, True])))
+    corners = sorted({(a, b) for a, b in zip(x, y, strict=True)})
+    assert set(expected) <= set(corners)
+    assert np.trapezoid(y, x) == (0.5 if scores[0] == scores[-1] else 1.0)
+
+
+@pytest.mark.parametrize("positives", [12_500, 5, 24_995])
+@pytest.mark.parametrize("skill", [0.0, 1.0, 4.0])
+def test_a_long_roc_curve_is_thinned_to_the_same_area(positives: int, skill: float) -> None:
+    chance = np.random.default_rng(0)
+    positive = np.arange(25_000) < positives
+    scores = chance.normal(size=25_000) + skill * positive
+    points = roc(scores, positive)
+    assert 2 < len(points) <= ROC_POINTS
+    x, y = curve(points)
+    assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
+    assert (np.diff(x) >= 0).all()
+    assert (np.diff(y) >= 0).all()
+    assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(positive, scores), abs=1e-3)
+
+
+def test_equal_scores_are_one_step_of_the_curve() -> None:
+    chance = np.random.default_rng(1)
+    positive = chance.random(5_000) < 0.5
+    scores = (chance.normal(size=5_000) + positive).round(1)
+    x, y = curve(roc(scores, positive))
+    assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(positive, scores), abs=1e-3)

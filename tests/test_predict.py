@@ -1,0 +1,195 @@
+import io
+import json
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from stages.text.batches import TEST_BATCH
+from tests.conftest import TEST
+from tests.test_evaluate import run as evaluate
+
+ROOT = Path(__file__).parents[1]
+ANSWER = re.compile(r"birnn: (negative|positive) \((\d\.\d{3})\)\ttextcnn: (negative|positive) \((\d\.\d{3})\)\t(.*)")
+
+
+class Answer(NamedTuple):
+    code: int
+    lines: list[str]
+    error: str
+
+
+class Ask:
+    """`python -m stages.predict` in this process, in a folder without params.yaml."""
+
+    def __init__(self, artifacts: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
+        self.artifacts, self.patch, self.capture = artifacts, patch, capture
+
+    def __call__(self, *arguments: str, stdin: str = "") -> Answer:
+        command = ["predict.py", "--artifacts", str(self.artifacts), "--device", "cpu", *arguments]
+        self.patch.setattr(sys, "argv", command)
+        self.patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        self.patch.delitem(sys.modules, "stages.predict", raising=False)
+        code: int | str | None = 0
+        try:
+            runpy.run_module("stages.predict", run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+        torch.set_flush_denormal(False)
+        out, error = self.capture.readouterr()
+        if isinstance(code, str):  # what Python prints when it exits so
+            error, code = f"{error}{code}\n", 1
+        return Answer(code or 0, out.splitlines(), error)
+
+
+@pytest.fixture
+def ask(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    return Ask(trained / "artifacts", monkeypatch, capsys)
+
+
+def test_every_model_answers_with_a_class_and_its_probability(ask: Ask) -> None:
+    answer = ask("a great film")
+    assert (answer.code, answer.error) == (0, "")
+    (line,) = answer.lines
+    found = ANSWER.fullmatch(line)
+    assert found, line
+    assert all(0.5 <= float(share) <= 1 for share in (found[2], found[4]))
+    assert found[5] == "a great film"
+
+
+def test_the_command_runs_in_a_folder_with_nothing_but_the_artifacts(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "artifacts", tmp_path / "artifacts")
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.predict", "--device", "cpu"],
+        input="a great film\nbad\n", cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["artifacts"]
+
+
+def test_answers_are_those_of_evaluate(ask: Ask, trained: Path, tmp_path: Path) -> None:
+    evaluate(trained, tmp_path / "evaluation")
+    ask.capture.readouterr()
+    rows = pq.read_table(tmp_path / "evaluation/predictions.parquet").to_pylist()
+    answer = ask(*TEST)
+    assert len(answer.lines) == len(rows) == len(TEST)
+    for line, row in zip(answer.lines, rows, strict=True):
+        found = ANSWER.fullmatch(line)
+        assert found
+        for label, share, positive in (
+            (found[1], found[2], row["birnn_positive"]),
+            (found[3], found[4], row["textcnn_positive"]),
+        ):
+            assert label == ("positive" if positive > 0.5 else "negative")
+            assert float(share) == pytest.approx(max(positive, 1 - positive), abs=0.0006)
+
+
+def test_standard_input_is_a_review_a_line(ask: Ask) -> None:
+    assert ask(stdin="bad and dull\r\na great film\n").lines == ask("bad and dull", "a great film").lines
+
+
+def test_many_lines_are_answered_in_their_order_as_if_alone(ask: Ask) -> None:
+    texts = [f"{'great ' * (i % 7 + 1)}{'bad ' * (i % 5)}film" for i in range(TEST_BATCH + 9)]
+    lines = ask(stdin="\n".join(texts)).lines
+    assert [line.split("\t")[2] for line in lines] == [text[:60] for text in texts]
+    for i in (0, 3, TEST_BATCH + 8):
+        assert ask(texts[i]).lines == [lines[i]]
+
+
+def test_no_line_at_all_is_no_answer(ask: Ask) -> None:
+    assert ask(stdin="") == Answer(0, [], "")
+
+
+@pytest.mark.parametrize("name", ["birnn", "textcnn"])
+def test_one_model_by_name(ask: Ask, name: str) -> None:
+    (line,) = ask("--model", name, "bad").lines
+    assert re.fullmatch(rf"{name}: (negative|positive) \(\d\.\d{{3}}\)\tbad", line)
+    assert line.split("\t")[0] in ask("bad").lines[0]
+
+
+def test_a_model_that_is_none_is_refused(ask: Ask) -> None:
+    answer = ask("--model", "svm", "bad")
+    assert answer.code == 2
+    assert "birnn" in answer.error
+    assert "textcnn" in answer.error
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n"])
+def test_an_empty_text_is_refused(ask: Ask, text: str) -> None:
+    assert ask("bad", text) == Answer(1, [], "error: review 2 is empty; expected text\n")
+
+
+def test_an_empty_line_is_refused_by_its_number(ask: Ask) -> None:
+    answer = ask(stdin="bad\ngreat\n\nbad\n")
+    assert answer.code == 1
+    assert answer.error == "error: review 3 is empty; expected text\n"
+
+
+def test_unknown_words_alone_bring_a_warning_and_an_answer(ask: Ask) -> None:
+    answer = ask("xyzzy plugh", "great xyzzy")
+    assert answer.code == 0
+    assert len(answer.lines) == 2
+    assert answer.error == "warning: no word of 'xyzzy plugh' is in the vocabulary\n"
+
+
+def test_a_long_text_is_answered_by_its_first_words(ask: Ask) -> None:
+    text = "great film and moving " * 5  # 20 words, the most that the models were trained with
+    cut, whole = ask(text.strip(), text + "bad " * 500).lines
+    assert cut.split("\t")[:2] == whole.split("\t")[:2]
+
+
+def test_an_answer_is_one_line_whatever_the_text(ask: Ask) -> None:
+    assert len(ask("a great\nfilm\tindeed").lines) == 1
+
+
+def test_bytes_that_are_not_utf8_are_refused(trained: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.predict", "--device", "cpu", "--artifacts", trained / "artifacts"],
+        input=b"good\n\xff\xfe\n", cwd=ROOT, env=os.environ | {"PYTHONUTF8": "1"}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    assert done.stderr.startswith(b"error: ")
+
+
+@pytest.mark.parametrize("missing", ["", "vocab.parquet", "birnn/config.json", "textcnn/model.safetensors"])
+def test_missing_artifacts_are_one_clear_error(ask: Ask, tmp_path: Path, missing: str) -> None:
+    if missing:
+        shutil.copytree(ask.artifacts, tmp_path / "artifacts")
+        (tmp_path / "artifacts" / missing).unlink()
+    ask.artifacts = Path("artifacts")
+    answer = ask("bad")
+    named = Path("artifacts") / (missing or "vocab.parquet")
+    assert answer == Answer(1, [], f"error: {named}: no such file\nmake it again with: dvc repro\n")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("vectors", [5, 6]), ("classes", ["one"]), ("model", "svm"), ("architecture", {"layers": 9})],
+)
+def test_a_config_of_another_model_is_refused(ask: Ask, tmp_path: Path, key: str, value: object) -> None:
+    shutil.copytree(ask.artifacts, tmp_path / "artifacts")
+    path = tmp_path / "artifacts/birnn/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    ask.artifacts = Path("artifacts")
+    answer = ask("bad")
+    assert answer.code == 1
+    assert answer.error.startswith("error: artifacts/birnn: config.json and model.safetensors do not fit each other")
+
+
+def test_a_device_that_is_not_there_is_refused(ask: Ask) -> None:
+    answer = ask("--device", "cuda:99", "bad")
+    assert answer.code == 1
+    assert answer.error.startswith("error: device: cuda:99 is not on this machine, which has ")
