@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import torch
-
 from stages.core.cli import reporting
 from stages.core.device import prepare
 from stages.core.files import InputError
-from stages.core.fit import predict
-from stages.text.batches import TEST_BATCH, ReviewBatches
+from stages.text.batches import TEST_BATCH
+from stages.text.classify import classify
 from stages.text.models import MODELS, load
-from stages.text.ragged import Reviews, encode
-from stages.text.tokens import UNK_INDEX, tokenizer
 from stages.text.vocabulary import read_vocabulary
 
 
@@ -35,15 +31,11 @@ def main(texts: list[str], names: list[str], artifacts: Path, device: str) -> No
     for model, _ in models.values():
         model.to(hardware.device)
     for some in _by_batch(_without_empty(texts or _lines())):
-        answers = []
+        answers, known = [], []
         for name, (model, config) in models.items():
-            ids, offsets = encode(tokenizer(config["tokenizer"])(some), vocabulary, config["max_len"])
-            labels = torch.zeros(len(some), dtype=torch.int64)
-            reviews = Reviews(ids, offsets, labels, config["classes"], config["tokenizer"], config["max_len"])
-            batches = ReviewBatches(reviews, TEST_BATCH, hardware.device, seed=None, **config["padding"])
-            shares, best = predict(model, batches, hardware, name)[0].softmax(1).max(1)
+            probabilities, known = classify(model, config, vocabulary, some, hardware)
+            shares, best = probabilities.max(1)
             answers.append([f"{name}: {config['classes'][i]} ({p:.3f})" for i, p in zip(best, shares, strict=True)])
-        known = [bool((reviews[i] != UNK_INDEX).any()) for i in range(len(some))]
         for text, understood, *by_model in zip(some, known, *answers, strict=True):
             if not understood:
                 print(f"warning: no word of {text[:60]!r} is in the vocabulary", file=sys.stderr)
