@@ -15,7 +15,7 @@ def main(glove: Path) -> None:
     dim = params.embed_glove.dim
     source = obtain("glove", params.dataset, getattr(params.sources.glove, params.dataset), write_glove)
     table = read_vectors(source, dim)
-    # Smaller than the zip that it comes from, and read 20 times as fast: the floats' like bytes stand together.
+    # Like bytes of the floats stand together, which makes the table smaller than the zip that it comes from.
     write_table(glove, table, use_dictionary=False, use_byte_stream_split=["vector.list.element"])
     print(f"{len(table):,} vectors of {dim} numbers")
 
