@@ -39,12 +39,14 @@ class BiRNN(nn.Module):
         step = torch.arange(steps, device=ids.device)[:, None]
         mirror = torch.where(step < lengths, lengths - 1 - step, step)  # (steps, batch)
         places = (mirror * batch + review).flatten()  # (steps * batch,): its own inverse
-        states = self.embedding(ids.T)  # (steps, batch, dim)
-        for onward, back in zip(self.forwards, self.backwards, strict=True):
-            ahead = onward(states)[0]
-            behind = _pick(back(_pick(states, places))[0], places)
-            states = torch.cat([ahead, behind], 2)  # (steps, batch, 2 * hiddens)
-        return self.decoder(torch.cat([states[0], states[lengths - 1, review]], 1))
+        words = ids.T  # (steps, batch)
+        ahead = self.forwards[0](self.embedding(words))[0]  # (steps, batch, hiddens)
+        behind = self.backwards[0](self.embedding(words.flatten()[places].view_as(words)))[0]  # the same, mirrored
+        for onward, back in zip(self.forwards[1:], self.backwards[1:], strict=True):
+            states = torch.cat([ahead, _pick(behind, places)], 2)  # (steps, batch, 2 * hiddens)
+            ahead, behind = onward(states)[0], back(_pick(states, places))[0]
+        last = lengths - 1
+        return self.decoder(torch.cat([ahead[0], behind[last, review], ahead[last, review], behind[0]], 1))
 
 
 def _pick(states: Tensor, places: Tensor) -> Tensor:
