@@ -1,14 +1,14 @@
 """Labelled reviews: the table that every text stage starts from, and how it is read from aclImdb's archive."""
 
-import gzip
 import re
 import tarfile
-import zlib
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+from isal import igzip, igzip_lib
 
 from stages.core.files import InputError
 from stages.core.progress import progress
@@ -17,6 +17,7 @@ SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("label", pa.str
 LABELS = {"neg": "negative", "pos": "positive"}  # folder -> class
 HALVES = ("train", "test")
 
+_GZIP_ERRORS: tuple[Any, ...] = (igzip.BadGzipFile, igzip_lib.IsalError)  # whose type stubs call them instances
 _MEMBER = re.compile(rf"(?:\./)?[^/]+/({'|'.join(HALVES)})/({'|'.join(LABELS)})/([^/]+)")
 _NAME = re.compile(r"(\d+_(\d+))\.txt")
 
@@ -32,7 +33,7 @@ def read_archive(archive: Path) -> dict[str, pa.Table]:
     """
     rows: dict[str, list[tuple[str, str, str, int]]] = {half: [] for half in HALVES}
     try:
-        with gzip.open(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+        with igzip.IGzipFile(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
             for member in progress(tar, total=None, desc="reading reviews", unit="file"):
                 place = _MEMBER.fullmatch(member.name)
                 if place and not member.isdir():
@@ -40,7 +41,7 @@ def read_archive(archive: Path) -> dict[str, pa.Table]:
                     rows[half].append(_read_review(tar, member, half, folder, name))
             while stream.read(1 << 20):  # to its end, where the checksum is
                 pass
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, OSError) as problem:
+    except (tarfile.TarError, *_GZIP_ERRORS, EOFError, OSError) as problem:
         raise InputError(f"{archive}: not a whole tar.gz archive ({problem}); get it again") from problem
     return {half: _table(archive, half, rows[half]) for half in HALVES}
 

@@ -1,5 +1,6 @@
 import gzip
 import io
+import random
 import re
 import tarfile
 import zlib
@@ -179,6 +180,17 @@ def test_an_archive_with_a_changed_byte_is_refused(archive):
     data = gzip.compress(tar_bytes(MINIMAL), compresslevel=0)  # stored: the texts can be seen in it
     assert data.count(b"Good.") == 1
     path = archive(data.replace(b"Good.", b"Food."))
+    with pytest.raises(InputError, match=rf"{re.escape(str(path))}: not a whole tar\.gz"):
+        read_archive(path)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_an_archive_with_a_flipped_bit_is_refused(archive, seed):
+    bits = random.Random(seed)
+    texts = {name: bits.randbytes(300).hex() for name in MINIMAL}  # deflate's tables and codes, a damage to each
+    data = bytearray(gzip.compress(tar_bytes(texts)))
+    data[bits.randrange(10, len(data))] ^= 1 << bits.randrange(8)
+    path = archive(bytes(data))
     with pytest.raises(InputError, match=rf"{re.escape(str(path))}: not a whole tar\.gz"):
         read_archive(path)
 
