@@ -8,7 +8,7 @@ from stages.core.cli import run
 from stages.core.device import prepare
 from stages.core.files import read_table, write_csv, write_json, write_table
 from stages.core.fit import predict, score
-from stages.core.metrics import measure, roc
+from stages.core.metrics import in_words, measure, roc
 from stages.core.params import load_params
 from stages.text.batches import TEST_BATCH, ReviewBatches
 from stages.text.models import load
@@ -31,9 +31,7 @@ def main(test: Path, test_reviews: Path, birnn: Path, textcnn: Path, out: Path) 
         predicted = [classes[i] for i in probabilities.argmax(1)]
         write_json(out / f"roc_{name}.json", roc(probabilities[:, -1], labels.numpy(force=True) == len(classes) - 1))
         write_csv(out / f"confusion_{name}.csv", pa.table({"actual": table["label"], "predicted": predicted}))
-        figures = metrics[name]
-        low, high = figures["accuracy_low"], figures["accuracy_high"]
-        print(f"{name}: test acc {figures['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})")
+        print(f"{name}: test acc {in_words(metrics[name])}")
     write_json(out / "metrics.json", metrics)
     write_table(out / "predictions.parquet", table)
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
-from sklearn.metrics import precision_recall_fscore_support, roc_auc_score, roc_curve
+from scipy.stats import binomtest, norm
+from sklearn.metrics import precision_recall_fscore_support, recall_score, roc_auc_score, roc_curve
 
 ROC_POINTS = 500  # of a curve that is committed; 25,000 thresholds look the same
 
@@ -16,22 +16,59 @@ def measure(probabilities: np.ndarray, labels: np.ndarray, loss: float) -> dict[
     more, the figures are means over the classes, each against the rest.
     """
     predicted = probabilities.argmax(1)
-    correct = int((predicted == labels).sum())
-    interval = binomtest(correct, len(labels)).proportion_ci(method="wilson")
     two = probabilities.shape[1] == 2
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predicted, average="binary" if two else "macro", zero_division=0
     )
     return {
-        "accuracy": correct / len(labels),
-        "accuracy_low": interval.low,
-        "accuracy_high": interval.high,
+        **_accuracy(predicted == labels),
         "loss": loss,
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
         "roc_auc": float(roc_auc_score(labels, probabilities[:, 1] if two else probabilities, multi_class="ovr")),
     }
+
+
+def measure_by_class(probabilities: np.ndarray, labels: np.ndarray, loss: float, classes: list[str]) -> dict[str, Any]:
+    """Return accuracy with its 95 % Wilson interval, loss, and each class's recall.
+
+    probabilities (examples, classes), labels (examples,).
+    """
+    predicted = probabilities.argmax(1)
+    recall = recall_score(labels, predicted, labels=range(len(classes)), average=None, zero_division=0)
+    return {
+        **_accuracy(predicted == labels),
+        "loss": loss,
+        "recall": {name: float(share) for name, share in zip(classes, recall, strict=True)},
+    }
+
+
+def gain(correct: np.ndarray, baseline: np.ndarray) -> dict[str, float]:
+    """Return by how much accuracy is higher than a baseline's on the same examples, with its 95 % paired interval.
+
+    correct, baseline: bool (examples,). The interval is Bonett and Price's adjusted Wald interval (2012).
+    """
+    examples = len(correct)
+    better = (int((correct & ~baseline).sum()) + 1) / (examples + 2)
+    worse = (int((baseline & ~correct).sum()) + 1) / (examples + 2)
+    middle = better - worse
+    half = norm.ppf(0.975) * np.sqrt((better + worse - middle**2) / (examples + 2))
+    return {
+        "accuracy": float(correct.mean() - baseline.mean()),
+        "accuracy_low": max(-1.0, float(middle - half)),
+        "accuracy_high": min(1.0, float(middle + half)),
+    }
+
+
+def _accuracy(correct: np.ndarray) -> dict[str, float]:
+    count = int(correct.sum())
+    interval = binomtest(count, len(correct)).proportion_ci(method="wilson")
+    return {"accuracy": count / len(correct), "accuracy_low": interval.low, "accuracy_high": interval.high}
+
+
+def in_words(figures: dict[str, Any]) -> str:
+    return "{accuracy:.4f} (95 % interval {accuracy_low:.4f} to {accuracy_high:.4f})".format(**figures)
 
 
 def roc(scores: np.ndarray, positive: np.ndarray) -> list[dict[str, float]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from stages.core.metrics import ROC_POINTS, measure, roc
+from stages.core.metrics import ROC_POINTS, gain, in_words, measure, measure_by_class, roc
 
 Z = 1.959963984540054  # 97.5 % of the normal distribution lie below
 
@@ -128,3 +128,48 @@ def test_equal_scores_are_one_step_of_the_curve() -> None:
     scores = (chance.normal(size=5_000) + positive).round(1)
     x, y = curve(roc(scores, positive))
     assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(positive, scores), abs=1e-3)
+
+
+def test_recall_is_each_classs_own() -> None:
+    says, labels = np.array([0, 0, 1, 2, 1, 1]), np.array([0, 0, 0, 1, 1, 1])
+    figures = measure_by_class(np.eye(4, dtype=np.float32)[says], labels, 0.5, ["cat", "dog", "cow", "nobody"])
+    low, high = wilson(4, 6)
+    assert figures.keys() == {"accuracy", "accuracy_low", "accuracy_high", "loss", "recall"}
+    assert figures["accuracy"] == 4 / 6
+    assert figures["accuracy_low"] == pytest.approx(low)
+    assert figures["accuracy_high"] == pytest.approx(high)
+    assert figures["loss"] == 0.5
+    assert figures["recall"] == pytest.approx({"cat": 2 / 3, "dog": 2 / 3, "cow": 0, "nobody": 0})
+
+
+def paired(both: int, better: int, worse: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
+    correct = np.repeat([True, True, False, False], [both, better, worse, neither])
+    baseline = np.repeat([True, False, True, False], [both, better, worse, neither])
+    return correct, baseline
+
+
+@pytest.mark.parametrize("counts", [(600, 120, 40, 40), (10, 0, 0, 0), (0, 9, 0, 1), (3, 4, 5, 6)])
+def test_the_interval_of_a_gain_is_bonetts_and_prices(counts: tuple[int, int, int, int]) -> None:
+    _, better, worse, _ = counts
+    number = sum(counts)
+    figures = gain(*paired(*counts))
+    p, q = (better + 1) / (number + 2), (worse + 1) / (number + 2)
+    half = Z * sqrt((p + q - (p - q) ** 2) / (number + 2))
+    assert figures["accuracy"] == pytest.approx((better - worse) / number)
+    assert figures["accuracy_low"] == pytest.approx(max(-1, p - q - half))
+    assert figures["accuracy_high"] == pytest.approx(min(1, p - q + half))
+
+
+def test_the_interval_of_a_gain_holds_the_truth_as_often_as_it_says() -> None:
+    random = np.random.default_rng(0)
+    truth, held = 0.12 - 0.04, 0
+    for _ in range(1000):
+        both, better, worse, neither = random.multinomial(200, [0.7, 0.12, 0.04, 0.14])
+        figures = gain(*paired(both, better, worse, neither))
+        held += figures["accuracy_low"] <= truth <= figures["accuracy_high"]
+    assert 930 <= held <= 975
+
+
+def test_figures_in_words() -> None:
+    words = in_words({"accuracy": 0.86124, "accuracy_low": 0.857, "accuracy_high": 0.8651, "loss": 1.0})
+    assert words == "0.8612 (95 % interval 0.8570 to 0.8651)"
