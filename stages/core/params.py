@@ -35,6 +35,12 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _ascending(values: list[float]) -> list[float]:
+    if values[0] > values[1]:
+        raise ValueError("the smaller one first")
+    return values
+
+
 def _distinct(values: list[int]) -> list[int]:
     if len(set(values)) != len(values):
         raise ValueError("no value twice")
@@ -50,6 +56,12 @@ CountOrNull = Annotated[int | None, _allowed("a whole number from 1, or null", g
 Seed = Annotated[int, _allowed("a whole number from 0 to 4294967295", ge=0, lt=2**32)]
 Rate = Annotated[float, BeforeValidator(_number), _allowed("a number above 0", gt=0, allow_inf_nan=False)]
 Share = Annotated[float, BeforeValidator(_number), _allowed("a number from 0 to below 1", ge=0, lt=1)]
+Probability = Annotated[float, BeforeValidator(_number), _allowed("a number from 0 to 1", ge=0, le=1)]
+Part = Annotated[float, BeforeValidator(_number), _allowed("a number above 0, up to 1", gt=0, le=1)]
+Strength = Annotated[float, BeforeValidator(_number), _allowed("a number from 0", ge=0, allow_inf_nan=False)]
+Hue = Annotated[float, BeforeValidator(_number), _allowed("a number from 0 to 0.5", ge=0, le=0.5)]
+Mean = Annotated[list[Share], _allowed("three numbers from 0 to below 1", min_length=3, max_length=3)]
+Std = Annotated[list[Part], _allowed("three numbers above 0, up to 1", min_length=3, max_length=3)]
 Switch = Annotated[bool, _allowed("true or false")]
 Device = Annotated[str, _allowed("auto, cpu, mps, cuda or cuda:N", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 HashOrNull = Annotated[
@@ -89,9 +101,21 @@ class Datasets(Section):
     full: Source
 
 
+class SourceModel(Source):
+    mean: Mean
+    std: Std
+
+
+class SourceModels(Section):
+    sample: SourceModel
+    full: SourceModel
+
+
 class Sources(Section):
     imdb: Datasets
     glove: Datasets
+    hotdog: Datasets
+    source_model: SourceModels
 
 
 class BuildVocab(Section):
@@ -120,11 +144,11 @@ class Training(Compute):
 
     seed: Seed
     epochs: Count
-    batch_size: Count
     lr: Rate
 
 
 class TrainText(Training):
+    batch_size: Count
     freeze_vectors: Switch
     mask_padding: Switch
     pad_to: CountOrNull
@@ -146,6 +170,55 @@ class TrainTextcnn(TrainText):
     dropout: Share
 
 
+class ImageSize(Section):
+    sample: Annotated[int, _allowed("a whole number from 32", ge=32)]
+    full: Annotated[int, _allowed("a whole number from 32", ge=32)]
+
+
+class BatchSize(Section):
+    sample: Count
+    full: Count
+
+
+class Pictures(Section):
+    arch: Annotated[str, _allowed("the name of a torchvision classification model")]
+    image_size: ImageSize
+    batch_size: BatchSize
+
+
+class Augment(Section):
+    scale: Annotated[
+        list[Part],
+        AfterValidator(_ascending),
+        _allowed("two numbers above 0, up to 1, the smaller one first", min_length=2, max_length=2),
+    ]
+    ratio: Annotated[
+        list[Rate],
+        AfterValidator(_ascending),
+        _allowed("two numbers above 0, the smaller one first", min_length=2, max_length=2),
+    ]
+    horizontal_flip: Probability
+    vertical_flip: Probability
+    brightness: Strength
+    contrast: Strength
+    saturation: Strength
+    hue: Hue
+
+
+class TrainPictures(Training):
+    weight_decay: Strength
+
+
+class Scratch(TrainPictures):
+    mean: Mean
+    std: Std
+
+
+class Finetune(TrainPictures):
+    output_lr_factor: Rate
+    freeze: Literal["none", "features"]
+
+
 class Params(Section):
     dataset: Literal["sample", "full"]
     sources: Sources
@@ -155,6 +228,11 @@ class Params(Section):
     train_birnn: TrainBirnn
     train_textcnn: TrainTextcnn
     evaluate: Compute
+    pictures: Pictures
+    augment: Augment
+    finetune: Finetune
+    scratch: Scratch
+    compare: Compute
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

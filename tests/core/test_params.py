@@ -97,8 +97,8 @@ def test_a_float_may_be_written_as_a_string(tmp_path: Path) -> None:
     [("1e-05", 1e-05), ("1e-5", 1e-05), ('"0.003"', 0.003), ("0.5", 0.5), ("1", 1.0), ("2E-3", 0.002)],
 )
 def test_a_rate_is_taken_in_every_way_of_writing_it(tmp_path: Path, written: str, number: float) -> None:
-    text, found = re.subn(r"(?m)^  lr: 0\.01 ", f"  lr: {written} ", TEXT)
-    assert found == 1
+    text = re.sub(r"(?m)^  lr: 0\.01 ", f"  lr: {written} ", TEXT, count=1)
+    assert text != TEXT
     rate = load(tmp_path, text).train_birnn.lr
     assert rate == number
     assert isinstance(rate, float)
