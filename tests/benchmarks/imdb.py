@@ -7,20 +7,15 @@ memory or floating-point flags; imports and reading prepared files are left out.
 """
 
 import argparse
-import json
-import os
 import resource
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
 import yaml
+
+from tests.benchmarks.harness import CHILD, Some, child, measure_here, show
 
 STAGES = {  # stage -> its arguments, as in dvc.yaml
     "download_imdb": "train.parquet test.parquet",
@@ -29,6 +24,7 @@ STAGES = {  # stage -> its arguments, as in dvc.yaml
     "fetch_glove": "glove.parquet",
     "embed_glove": "vocab.parquet glove.parquet glove.safetensors coverage.json",
 }
+BENCHMARK = "tests.benchmarks.imdb"  # not __name__, which is __main__ here
 BIG = 400_000  # words, as in GloVe 6B
 
 
@@ -95,20 +91,6 @@ def parse_peer(work: Path) -> dict[str, float]:
     return {"seconds": time.perf_counter() - start}
 
 
-class Some:
-    """Every `step`-th batch of an epoch, at most `limit`: what a whole epoch would be like, sooner."""
-
-    def __init__(self, batches, step: int, limit: int) -> None:
-        self.batches, self.step, self.limit = batches, step, limit
-        self.examples = batches.examples
-
-    def __len__(self) -> int:
-        return min(self.limit, -(-len(self.batches) // self.step))
-
-    def epoch(self, number: int) -> Iterator:
-        return islice(self.batches.epoch(number), 0, self.step * self.limit, self.step)
-
-
 def train_ours(work: Path, model: str, batches: int) -> dict[str, float]:
     import stages.core.cli  # noqa: F401, I001, sets what torch reads when it is loaded
     import torch
@@ -155,21 +137,6 @@ def train_peer(work: Path, model: str, batches: int, flush: bool) -> dict[str, f
     return {"train": trained, "test": textbook.test(net, TensorDataset(*saved["test"]), batches)}
 
 
-def child(work: Path, task: str, *arguments) -> dict[str, float]:
-    """Run `task` in a process of its own, in `work`, and return what it measured."""
-    command = [sys.executable, "-m", "tests.benchmarks.imdb", "--child", json.dumps([task, *arguments])]
-    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
-    done = subprocess.run(command, cwd=work, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def show(name: str, unit: str, peer: list[float], ours: list[float]) -> None:
-    """Print the medians of both, and of the rounds' ratios with their range; above 1 we are faster."""
-    ratios = sorted(b / a if unit == "reviews/s" else a / b for a, b in zip(peer, ours, strict=True))
-    medians = f"{statistics.median(peer):9.1f} {statistics.median(ours):9.1f} {unit:9}"
-    print(f"{name:44} {medians} {statistics.median(ratios):6.1f} x ({ratios[0]:.1f} to {ratios[-1]:.1f})", flush=True)
-
-
 def write_big(path: Path) -> None:
     import numpy as np
 
@@ -185,35 +152,30 @@ def _seconds(pairs: list[tuple[dict[str, float], dict[str, float]]]) -> tuple[li
 
 
 def compare_preparation(work: Path, rounds: int, sources: tuple[str, str]) -> None:
-    pairs = [(child(work, "prepare_peer", *sources), child(work, "prepare_ours")) for _ in range(rounds)]
-    show(
-        "archive to vocabulary, tensors, vectors",
-        "s",
-        *([side["seconds"] for side in sides] for sides in zip(*pairs, strict=True)),
-    )
+    pairs = [
+        (child(BENCHMARK, work, "prepare_peer", *sources), child(BENCHMARK, work, "prepare_ours"))
+        for _ in range(rounds)
+    ]
+    show("archive to vocabulary, tensors, vectors", "s", *_seconds(pairs))
     parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in pairs[-1][1].items() if name != "seconds")
     print(f"  ours, the last round, s: {parts}")
-    peaks = {name: child(work, "stage_memory", name)["peak_gb"] for name in STAGES}
+    peaks = {name: child(BENCHMARK, work, "stage_memory", name)["peak_gb"] for name in STAGES}
     print("  peak memory, GB: " + ", ".join(f"{name} {peak:.2f}" for name, peak in peaks.items()), flush=True)
 
 
 def compare_vectors(work: Path, rounds: int) -> None:
     write_big(work / "big.100d.txt")
-    pairs = [(child(work, "parse_peer"), child(work, "parse_ours")) for _ in range(rounds)]
-    show(
-        f"{BIG:,} vectors of 100 numbers",
-        "s",
-        *([side["seconds"] for side in sides] for sides in zip(*pairs, strict=True)),
-    )
+    pairs = [(child(BENCHMARK, work, "parse_peer"), child(BENCHMARK, work, "parse_ours")) for _ in range(rounds)]
+    show(f"{BIG:,} vectors of 100 numbers", "s", *_seconds(pairs))
 
 
 def compare_training(work: Path, model: str, rounds: int) -> None:
     few, many = {"birnn": (8, 60), "textcnn": (40, 200)}[model]  # batches; the peer's are all of one length
     published, flushing, ours = [], [], []
     for _ in range(rounds):
-        published.append(child(work, "train_peer", model, few, False))
-        flushing.append(child(work, "train_peer", model, few, True))
-        ours.append(child(work, "train_ours", model, many))
+        published.append(child(BENCHMARK, work, "train_peer", model, few, False))
+        flushing.append(child(BENCHMARK, work, "train_peer", model, few, True))
+        ours.append(child(BENCHMARK, work, "train_ours", model, many))
     for what, peer, task in (
         ("training, textbook as published", published, "train"),
         ("training, textbook flushing denormals", flushing, "train"),
@@ -245,11 +207,10 @@ if __name__ == "__main__":
     parser.add_argument("vectors", type=Path, nargs="?", help="a zip with 100-dimensional vectors in GloVe's format")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="prepare,vectors,birnn,textcnn", help="which of these to measure")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument(CHILD, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        task, *arguments = json.loads(given.child)
-        print(json.dumps(globals()[task](Path.cwd(), *arguments)))
+        measure_here(given.child, globals())
     elif given.archive is None or given.vectors is None:
         parser.error("both files are needed")
     else:
