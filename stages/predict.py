@@ -1,4 +1,7 @@
-"""Classify reviews: `python -m stages.predict "this movie is so great"`, or a review a line on standard input."""
+"""Classify reviews or pictures: `python -m stages.predict "this movie is so great"`, `… predict lunch.jpg`.
+
+Without arguments: a review a line on standard input.
+"""
 
 import argparse
 import io
@@ -7,14 +10,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from stages.core.cli import reporting
-from stages.core.device import prepare
+from stages.core.device import Hardware, prepare
 from stages.core.files import InputError
+from stages.text import classify as of_text
+from stages.text import models as text_models
 from stages.text.batches import TEST_BATCH
-from stages.text.classify import classify
-from stages.text.models import MODELS, load
 from stages.text.vocabulary import read_vocabulary
+from stages.vision import classify as of_pictures
+from stages.vision import models as picture_models
+
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 
 
 @dataclass(frozen=True)
@@ -24,22 +34,46 @@ class Wishes:
     threads: int | None = None
 
 
-def main(texts: list[str], names: list[str], artifacts: Path, device: str) -> None:
-    hardware = prepare(Wishes(device))
-    vocabulary = read_vocabulary(artifacts / "vocab.parquet").words
-    models = {name: load(artifacts / name) for name in names}
-    for model, _ in models.values():
+def main(given: list[str], model: str | None, artifacts: Path, device: str) -> None:
+    pictures = [argument for argument in given if Path(argument).suffix.lower() in PICTURES]
+    if pictures and pictures != given:
+        raise InputError("reviews and pictures in one command; expected one kind")
+    task, known = (answer_pictures, picture_models.MODELS) if pictures else (answer_reviews, text_models.MODELS)
+    if model is not None and model not in known:
+        raise InputError(f"--model {model} is not for {'pictures' if pictures else 'reviews'}; {', '.join(known)} are")
+    task(given, [artifacts / name for name in ([model] if model else known)], prepare(Wishes(device)))
+
+
+def answer_reviews(texts: list[str], folders: list[Path], hardware: Hardware) -> None:
+    vocabulary = read_vocabulary(folders[0].parent / "vocab.parquet").words
+    models = [text_models.load(folder) for folder in folders]
+    for model, _ in models:
         model.to(hardware.device)
     for some in _by_batch(_without_empty(texts or _lines())):
         answers, known = [], []
-        for name, (model, config) in models.items():
-            probabilities, known = classify(model, config, vocabulary, some, hardware)
-            shares, best = probabilities.max(1)
-            answers.append([f"{name}: {config['classes'][i]} ({p:.3f})" for i, p in zip(best, shares, strict=True)])
+        for model, config in models:
+            probabilities, known = of_text.classify(model, config, vocabulary, some, hardware)
+            answers.append(_words(config, probabilities))
         for text, understood, *by_model in zip(some, known, *answers, strict=True):
             if not understood:
                 print(f"warning: no word of {text[:60]!r} is in the vocabulary", file=sys.stderr)
             print("\t".join([*by_model, " ".join(text.split())[:60]]), flush=True)
+
+
+def answer_pictures(files: list[str], folders: list[Path], hardware: Hardware) -> None:
+    pictures = of_pictures.open_files(files)
+    answers = []
+    for classifier, config in map(picture_models.load, folders):
+        logits, _ = of_pictures.classify(classifier, config, pictures, hardware)
+        answers.append(_words(config, logits.softmax(1)))
+    for file, *by_model in zip(files, *answers, strict=True):
+        print("\t".join([*by_model, file]))
+
+
+def _words(config: dict[str, Any], probabilities: Tensor) -> list[str]:
+    """What a model answers, from probabilities (examples, classes)."""
+    shares, best = probabilities.max(1)
+    return [f"{config['model']}: {config['classes'][i]} ({p:.3f})" for i, p in zip(best, shares, strict=True)]
 
 
 def _lines() -> Iterator[str]:
@@ -63,11 +97,12 @@ def _by_batch(texts: Iterator[str]) -> Iterator[list[str]]:
 
 
 if __name__ == "__main__":
+    every = [*text_models.MODELS, *picture_models.MODELS]
     parser = argparse.ArgumentParser(prog="python -m stages.predict", description=__doc__)
-    parser.add_argument("texts", nargs="*", metavar="TEXT", help="a review; none: one a line from standard input")
-    parser.add_argument("--model", choices=MODELS, help="one model; default: all")
+    parser.add_argument("given", nargs="*", metavar="TEXT|PICTURE", help="a review, or a picture's file name")
+    parser.add_argument("--model", choices=every, help="one model; default: all that fit")
     parser.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="the folder that dvc repro fills")
     parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N; default: auto")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with reporting():
-        main(given.texts, [given.model] if given.model else list(MODELS), given.artifacts, given.device)
+        main(arguments.given, arguments.model, arguments.artifacts, arguments.device)

@@ -20,6 +20,7 @@ from stages.text.textcnn import TextCNN
 from stages.text.tokens import tokenizer
 from stages.text.train import train
 from stages.text.vocabulary import build_vocabulary, write_vocabulary
+from tests.vision.tiny import Folder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -83,4 +84,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train(BiRNN, birnn, Settings(), paths, artifacts / "birnn")
         train(TextCNN, textcnn, Settings(), paths, artifacts / "textcnn")
     torch.set_flush_denormal(False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_pictures(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A tiny data set of pictures, and both models trained on it and compared."""
+    folder = Folder(tmp_path_factory.mktemp("pictures"))
+    folder.finetune(epochs=6, lr=0.02, output_lr_factor=1)
+    folder.scratch()
+    folder.compare()
     return folder

@@ -7,15 +7,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 from stages.text.batches import TEST_BATCH
+from stages.vision.pictures import read_pictures
 from tests.conftest import TEST
 from tests.test_evaluate import run as evaluate
+from tests.vision.tiny import Folder
 
 ROOT = Path(__file__).parents[1]
 ANSWER = re.compile(r"birnn: (negative|positive) \((\d\.\d{3})\)\ttextcnn: (negative|positive) \((\d\.\d{3})\)\t(.*)")
@@ -193,3 +196,82 @@ def test_a_device_that_is_not_there_is_refused(ask: Ask) -> None:
     answer = ask("--device", "cuda:99", "bad")
     assert answer.code == 1
     assert answer.error.startswith("error: device: cuda:99 is not on this machine, which has ")
+
+
+# Pictures
+
+
+@pytest.fixture
+def ask_pictures(
+    trained_pictures: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Ask:
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    return Ask(trained_pictures.path, monkeypatch, capsys)
+
+
+def saved(path: Path, row: int, test: Path, **options: Any) -> str:
+    read_pictures(test).decode(row).save(path, **options)
+    return path.name
+
+
+def test_pictures_are_answered_as_compare_answers(ask_pictures: Ask, trained_pictures: Folder, tmp_path: Path) -> None:
+    rows = pq.read_table(trained_pictures.path / "hotdog/predictions.parquet").to_pylist()
+    files = [saved(tmp_path / f"{row}.png", row, trained_pictures.test) for row in range(len(rows))]
+    answer = ask_pictures(*files)
+    assert (answer.code, answer.error) == (0, "")
+    assert len(answer.lines) == len(rows)
+    for line, file, row in zip(answer.lines, files, rows, strict=True):
+        *by_model, name = line.split("\t")
+        assert name == file
+        for model, said in zip(("finetune", "scratch"), by_model, strict=True):
+            disc = row[f"{model}_disc"]
+            found = re.fullmatch(rf"{model}: (disc|square) \((\d\.\d{{3}})\)", said)
+            assert found, said
+            assert found[1] == ("disc" if disc > 0.5 else "square")
+            assert float(found[2]) == pytest.approx(max(disc, 1 - disc), abs=0.002)
+
+
+def test_a_picture_that_lies_on_its_side_is_answered_as_upright(
+    ask_pictures: Ask, trained_pictures: Folder, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[274] = 6  # the camera was turned
+    picture = read_pictures(trained_pictures.test).decode(0)
+    picture.save(tmp_path / "upright.png")
+    picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    upright, turned = (line.split("\t")[:2] for line in ask_pictures("upright.png", "turned.png").lines)
+    assert upright == turned
+
+
+def test_one_picture_model_by_name(ask_pictures: Ask, trained_pictures: Folder, tmp_path: Path) -> None:
+    file = saved(tmp_path / "one.JPG", 0, trained_pictures.test, format="JPEG")
+    (line,) = ask_pictures("--model", "scratch", file).lines
+    assert re.fullmatch(r"scratch: (disc|square) \(\d\.\d{3}\)\tone\.JPG", line)
+
+
+def test_a_picture_that_is_not_there_is_refused(ask_pictures: Ask) -> None:
+    answer = ask_pictures("lunch.jpg")
+    assert answer == Answer(1, [], "error: lunch.jpg: No such file or directory\n")
+
+
+def test_what_is_no_picture_is_refused(ask_pictures: Ask, tmp_path: Path) -> None:
+    (tmp_path / "lunch.jpg").write_text("<html>404</html>")
+    answer = ask_pictures("lunch.jpg")
+    assert answer.code == 1
+    assert answer.error.startswith("error: lunch.jpg: not a picture")
+
+
+def test_reviews_and_pictures_do_not_mix(ask_pictures: Ask) -> None:
+    answer = ask_pictures("a great film", "lunch.jpg")
+    assert answer == Answer(1, [], "error: reviews and pictures in one command; expected one kind\n")
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "fit"), [("birnn", "a.png", "finetune, scratch"), ("scratch", "bad", "birnn, textcnn")]
+)
+def test_a_model_of_the_other_task_is_refused(ask_pictures: Ask, model: str, given: str, fit: str) -> None:
+    answer = ask_pictures("--model", model, given)
+    assert answer.code == 1
+    assert answer.error.startswith(f"error: --model {model} is not for ")
+    assert answer.error.endswith(f"; {fit} are\n")

@@ -1,0 +1,111 @@
+"""Pictures in batches, decoded and augmented as they are needed."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from stages.core.fit import Batch
+from stages.vision.augmentation import Transform
+from stages.vision.pictures import Pictures
+
+KEPT = 2**30  # bytes of transformed test pictures that are kept from one pass to the next
+WORKERS = 16  # processes that feed a GPU, at most
+
+
+class Normalisation(NamedTuple):
+    """What is subtracted from red, green and blue (0 to 1), and what they are divided by after that."""
+
+    mean: list[float]
+    std: list[float]
+
+
+class PictureBatches:
+    """Batches of pictures on `device`: fp32 (batch, 3, size, size), normalised, in channels-last memory.
+
+    Shuffled by `seed` and the epoch's number and drawn by them and the picture's row, whatever process draws it; or
+    without a seed, in order, by a transform that draws nothing.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        transform: Transform,
+        normalisation: Normalisation,
+        batch_size: int,
+        device: torch.device,
+        *,
+        seed: int | None,
+    ) -> None:
+        self.examples = len(pictures)
+        self.batch_size = batch_size
+        self.device = device
+        self.seed = seed
+        self.labels = pictures.labels.to(device)
+        self.mean = torch.tensor(normalisation.mean, device=device).mul(255)[:, None, None]
+        self.std = torch.tensor(normalisation.std, device=device).mul(255)[:, None, None]
+        self.views = Views(pictures, transform, seed)
+        # Beside a CPU, processes that decode would only take its cores from the network
+        self.workers = min(WORKERS, (os.cpu_count() or 2) - 1) if device.type == "cuda" else 0
+
+    def __len__(self) -> int:
+        return -(-self.examples // self.batch_size)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yield the batches of epoch `number`: shuffled by seed and number, or without a seed in order."""
+        order = torch.arange(self.examples)
+        if self.seed is not None:
+            generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
+            order = torch.randperm(self.examples, generator=generator)
+        plan = [[(number, row) for row in rows.tolist()] for rows in order.split(self.batch_size)]
+        loader = DataLoader(
+            self.views,
+            batch_sampler=plan,
+            num_workers=self.workers,
+            collate_fn=torch.stack,
+            pin_memory=self.device.type == "cuda",
+        )
+        for places, pictures in zip(plan, loader, strict=True):
+            rows = torch.tensor([row for _, row in places], device=self.device)
+            yield Batch((self._normalise(pictures),), self.labels[rows], rows)
+
+    def _normalise(self, pictures: Tensor) -> Tensor:
+        """Turn uint8 (batch, size, size, 3) into what the network takes."""
+        pictures = pictures.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        return pictures.float().sub_(self.mean).div_(self.std)
+
+
+class Views(Dataset[Tensor]):
+    """What a network sees of the pictures: uint8 (size, size, 3) for an epoch and a row."""
+
+    def __init__(self, pictures: Pictures, transform: Callable, seed: int | None) -> None:
+        self.pictures = pictures
+        self.transform = transform
+        self.seed = seed
+        self.kept: dict[int, Tensor] = {}
+        self.room = KEPT
+
+    def __getitem__(self, index: tuple[int, int]) -> Tensor:
+        epoch, row = index
+        if self.seed is None:
+            return self._fixed(row)
+        drawn = np.random.SeedSequence([self.seed, epoch, row]).generate_state(1, np.uint64)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(drawn[0]))
+            return self._view(row)
+
+    def _fixed(self, row: int) -> Tensor:
+        if row in self.kept:
+            return self.kept[row]
+        view = self._view(row)
+        if view.nbytes <= self.room:
+            self.room -= view.nbytes
+            self.kept[row] = view
+        return view
+
+    def _view(self, row: int) -> Tensor:
+        return torch.from_numpy(np.array(self.transform(self.pictures.decode(row))))

@@ -1,0 +1,160 @@
+"""torchvision's classification networks, with an output layer of as many outputs as there are classes."""
+
+import difflib
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torchvision import models
+
+from stages.core.files import InputError
+
+AUXILIARY = ("googlenet", "inception_v3")  # further outputs, each with a loss of its own
+SHOWN = 3  # tensors that a message names; of the wrong architecture hundreds do not fit
+
+
+def architectures() -> list[str]:
+    """Return the names of torchvision's classification models that have no auxiliary outputs."""
+    return [name for name in models.list_models(module=models) if name not in AUXILIARY]
+
+
+def check_arch(arch: str) -> None:
+    """Raise InputError unless `arch` is one of architectures()."""
+    known = architectures()
+    if arch in known:
+        return
+    close = difflib.get_close_matches(arch.lower(), known, n=1)
+    why = "has auxiliary outputs" if arch in AUXILIARY else "is no classification model of torchvision's"
+    guess = f"did you mean {close[0]}? " if close else ""
+    raise InputError(f"pictures.arch: {arch} {why}; {guess}take one of {', '.join(known)}")
+
+
+def build(arch: str, classes: int) -> nn.Module:
+    """Return the network with random weights and `classes` outputs; raises InputError for an unsuitable `arch`."""
+    check_arch(arch)
+    return models.get_model(arch, weights=None, num_classes=classes)
+
+
+def outline(arch: str, classes: int) -> nn.Module:
+    """Return the network that build() makes, most of its weights without memory: names and shapes alone.
+
+    torch's random generator is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]), _WithoutMemory():
+        return build(arch, classes)
+
+
+class _WithoutMemory(TorchFunctionMode):
+    """Weights as they are allocated, on the meta device; torch.device("meta") takes RegNet's arithmetic along."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        device = {"device": "meta"} if func is torch.empty else {}
+        return func(*args, **{**(kwargs or {}), **device})
+
+
+@lru_cache
+def output_layer(arch: str) -> str:
+    """Return the name of the module that gives the logits ("fc", "classifier.1"): the one that depends on classes."""
+    two, three = (outline(arch, classes).state_dict() for classes in (2, 3))
+    (name,) = {key.rpartition(".")[0] for key in two if two[key].shape != three[key].shape}
+    return name
+
+
+class Classifier(nn.Module):
+    """A torchvision network for pictures; `network.state_dict()` has the names of torchvision's own files.
+
+    With freeze "features" the output layer alone learns: all else keeps its weights and stays in evaluation
+    mode, so that neither batch-norm statistics nor dropout move in training.
+    """
+
+    def __init__(self, arch: str, network: nn.Module, freeze: Literal["none", "features"] = "none") -> None:
+        super().__init__()
+        self.arch = arch
+        self.network = network
+        self.frozen = freeze == "features"
+        if self.frozen:
+            network.requires_grad_(False)
+            self.output.requires_grad_(True)
+        self.train()
+
+    @property
+    def output(self) -> nn.Module:
+        return self.network.get_submodule(output_layer(self.arch))
+
+    def train(self, mode: bool = True) -> "Classifier":
+        super().train(mode)
+        if self.frozen:
+            self.network.eval()
+            self.output.train(mode)
+        return self
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Map normalised pictures, float (batch, 3, size, size), to logits (batch, classes)."""
+        return self.network(pictures)
+
+
+def parameter_groups(classifier: Classifier, lr: float, output_factor: float) -> list[dict[str, Any]]:
+    """Return an optimizer's groups of what learns: the features at `lr`, the output layer at `lr * output_factor`."""
+    output = list(classifier.output.parameters())
+    apart = {id(parameter) for parameter in output}
+    features = [p for p in classifier.parameters() if p.requires_grad and id(p) not in apart]
+    groups = [{"params": features, "lr": lr}, {"params": output, "lr": lr * output_factor}]
+    return [group for group in groups if group["params"]]
+
+
+def from_source(arch: str, state: Mapping[str, Tensor], classes: int, file: Path) -> nn.Module:
+    """Return a network of the source's layers, all but the output layer: it is new, with `classes` outputs.
+
+    Steps 2 and 3 of fine-tuning in Dive into Deep Learning, 14.2.1. Raises InputError, which names `file`, where
+    `state` is not of an `arch`; its own number of outputs is free.
+    """
+    check_fit(arch, state, file)
+    network = build(arch, classes)
+    prefix = output_layer(arch) + "."
+    features = {name: tensor for name, tensor in state.items() if not name.startswith(prefix)}
+    set_weights(network, {**network.state_dict(), **features})
+    return network
+
+
+def set_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load weights that come without their layers' versions, for which MNASNet asks: they are today's."""
+    state = network.state_dict()  # has the versions
+    state.clear()
+    state.update(weights)
+    network.load_state_dict(state)
+
+
+def check_fit(arch: str, state: Mapping[str, Tensor], file: Path) -> int:
+    """Return the number of outputs of the `arch` that `state` is of.
+
+    The counters of batch norm may be missing, as they are in files from before PyTorch 0.4.1.
+
+    Raises InputError, which names `file` and the first layers that do not fit, where it is of none.
+    """
+    weight = state.get(output_layer(arch) + ".weight")
+    outputs = len(weight) if weight is not None and weight.ndim else 0
+    expected = outline(arch, max(outputs, 1)).state_dict()
+    problems = []
+    for name in [*expected, *(name for name in state if name not in expected)]:
+        found, wanted = _form(state.get(name)), _form(expected.get(name))
+        if found != wanted and not (name not in state and name.endswith(".num_batches_tracked")):
+            problems.append(f"{name}: {found} found, expected {wanted}")
+    if problems:
+        shown, more = problems[:SHOWN], len(problems) - SHOWN
+        raise InputError(
+            "\n  ".join([f"{file}: not the weights of pictures.arch, {arch}", *shown])
+            + (f"\n  and {more} more" if more > 0 else "")
+            + "\nset pictures.arch to the architecture that the file is of, "
+            f"or sources.source_model to a file of {arch} weights"
+        )
+    return outputs
+
+
+def _form(tensor: Tensor | None) -> str:
+    if tensor is None:
+        return "nothing"
+    return f"{'floats' if tensor.is_floating_point() else 'integers'} {tuple(tensor.shape)}"

@@ -1,0 +1,58 @@
+"""Labelled pictures: the table that every vision stage starts from.
+
+One Parquet file of encoded pictures for each half: an epoch of random crops over 2,000 pictures takes as long as from
+a zip or a folder (2.5 s), in the fewest bytes (49 MB); decoded pixels would save 1.1 s and take 11 times the bytes.
+"""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stages.core.files import InputError, read_table, write_table
+
+# A picture is RGB, upright and of bounded size: what `stages.vision.opening.plain` makes of it
+SCHEMA = pa.schema([("id", pa.string()), ("label", pa.string()), ("picture", pa.large_binary())])
+
+
+@dataclass(frozen=True)
+class Pictures:
+    ids: list[str]  # "train/hotdog/0.jpg", sorted
+    labels: Tensor  # int64 (pictures,): indices of classes
+    classes: list[str]
+    encoded: pa.ChunkedArray  # large_binary (pictures,)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def decode(self, row: int) -> Image.Image:
+        """Return one picture, RGB; several threads may call this."""
+        return Image.open(io.BytesIO(self.encoded[row].as_py())).convert("RGB")
+
+
+def picture_table(ids: list[str], labels: list[str], pictures: pa.ChunkedArray, classes: list[str]) -> pa.Table:
+    """Return the table of one half, in SCHEMA, with `classes` in its metadata."""
+    return pa.table([ids, labels, pictures], schema=SCHEMA.with_metadata({"classes": json.dumps(classes)}))
+
+
+def write_pictures(path: Path, table: pa.Table) -> None:
+    # In small pieces, so that neither writing nor reading needs a large buffer: a page is cut only between batches
+    layout = {"row_group_size": 1024, "write_batch_size": 16}  # pictures
+    write_table(path, table, use_dictionary=["label"], write_statistics=["id", "label"], **layout)
+
+
+def read_pictures(path: Path) -> Pictures:
+    """Raises InputError if the file does not hold pictures."""
+    table = read_table(path)
+    try:
+        classes = json.loads((table.schema.metadata or {})[b"classes"])
+        ids, names, encoded = table.cast(SCHEMA).columns
+        labels = torch.tensor([classes.index(name) for name in names.to_pylist()], dtype=torch.int64)
+    except (KeyError, ValueError, pa.ArrowException) as problem:
+        raise InputError(f"{path}: not pictures ({problem}); make it again with: dvc repro fetch_hotdog") from problem
+    return Pictures(ids.to_pylist(), labels, classes, encoded)

@@ -1,0 +1,113 @@
+"""What the two training stages share: from pictures and a network to a trained model on disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import torch
+
+from stages.core.device import Wishes, prepare
+from stages.core.files import InputError, write_json
+from stages.core.fit import fit
+from stages.core.tensors import write_tensors
+from stages.vision.augmentation import Augment, augmented_view, central_view
+from stages.vision.batches import Normalisation, PictureBatches
+from stages.vision.networks import Classifier, parameter_groups
+from stages.vision.pictures import read_pictures
+
+
+class Settings(Wishes, Protocol):
+    """The keys of params.yaml that both sections hold."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def lr(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+
+class Task(NamedTuple):
+    """What both networks are trained on."""
+
+    train: Path
+    test: Path
+    image_size: int  # pixels, both sides
+    batch_size: int  # pictures per step
+    augment: Augment
+
+
+def train(
+    make: Callable[[int], Classifier],
+    task: Task,
+    normalisation: Normalisation,
+    settings: Settings,
+    out: Path,
+    output_lr_factor: float = 1,
+) -> None:
+    """Train the network that `make` gives for so many classes by SGD; all that comes of it goes to `out`.
+
+    model.safetensors holds the weights, config.json all else that using the model needs.
+
+    Raises InputError when the two halves have not the same classes, or the network takes no pictures of this size.
+    """
+    hardware = prepare(settings)
+    torch.manual_seed(settings.seed)
+    train_pictures, test_pictures = read_pictures(task.train), read_pictures(task.test)
+    classes = train_pictures.classes
+    if test_pictures.classes != classes:
+        raise InputError(f"{task.test}: classes {test_pictures.classes}, but {task.train} has {classes}")
+    classifier = make(len(classes)).to(hardware.device).to(memory_format=torch.channels_last)
+    _check_size(classifier, task.image_size, hardware.device)
+    groups = parameter_groups(classifier, settings.lr, output_lr_factor)
+    fit(
+        classifier,
+        torch.optim.SGD(groups, settings.lr, weight_decay=settings.weight_decay),
+        PictureBatches(
+            train_pictures,
+            augmented_view(task.augment, task.image_size),
+            normalisation,
+            task.batch_size,
+            hardware.device,
+            seed=settings.seed,
+        ),
+        PictureBatches(
+            test_pictures,
+            central_view(task.image_size),
+            normalisation,
+            task.batch_size,
+            hardware.device,
+            seed=None,
+        ),
+        settings.epochs,
+        hardware,
+        out,
+    )
+    config = {
+        "model": out.name,
+        "classes": classes,
+        "arch": classifier.arch,
+        "image_size": task.image_size,
+        "normalisation": normalisation._asdict(),
+        "trained_on": {
+            "device": hardware.device.type,
+            "precision": hardware.precision,
+            "threads": hardware.threads,
+        },
+    }
+    write_tensors(out / "model.safetensors", classifier.network.state_dict())
+    write_json(out / "config.json", config)
+
+
+@torch.no_grad()
+def _check_size(classifier: Classifier, image_size: int, device: torch.device) -> None:
+    classifier.eval()
+    try:
+        classifier(torch.zeros(1, 3, image_size, image_size, device=device))
+    except (AssertionError, RuntimeError, ValueError) as problem:
+        raise InputError(
+            f"pictures.image_size: {classifier.arch} takes no pictures of {image_size} by {image_size} pixels "
+            f"({str(problem).splitlines()[0]}); most take 224"
+        ) from problem

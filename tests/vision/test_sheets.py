@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stages.vision.sheets import TILE, Row, write_sheet
+
+
+def square(colour: str, size: tuple[int, int] = (50, 50)) -> Image.Image:
+    return Image.new("RGB", size, colour)
+
+
+def area(path: Path, colour: tuple[int, int, int]) -> int:
+    return int((np.asarray(Image.open(path)) == colour).all(2).sum())
+
+
+def test_every_picture_fills_a_tile(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.png"
+    rows = [Row("first", [square("red"), square("lime")], ["a", "b"]), Row("second", [square("blue")], ["c\nd"])]
+    write_sheet(path, rows)
+    for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255)):
+        assert area(path, colour) == TILE * TILE
+    assert area(path, (0, 0, 0)) > 20  # letters
+
+
+def test_a_picture_keeps_its_proportions(tmp_path: Path) -> None:
+    write_sheet(tmp_path / "sheet.png", [Row("", [square("red", (200, 100))], [""])])
+    assert area(tmp_path / "sheet.png", (255, 0, 0)) == pytest.approx(TILE * TILE / 2, rel=0.02)
+
+
+def test_more_rows_make_a_longer_sheet(tmp_path: Path) -> None:
+    heights = []
+    for count in (1, 2, 3):
+        write_sheet(tmp_path / "sheet.png", [Row("row", [square("red")], ["x"])] * count)
+        heights.append(Image.open(tmp_path / "sheet.png").height)
+    assert heights[2] - heights[1] == heights[1] - heights[0] > TILE
+
+
+def test_a_row_without_pictures_is_its_heading(tmp_path: Path) -> None:
+    write_sheet(tmp_path / "sheet.png", [Row("no mistakes", [], [])])
+    assert area(tmp_path / "sheet.png", (0, 0, 0)) > 20
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        write_sheet(tmp_path / name, [Row("row", [square("red")], ["x"])])
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
