@@ -28,13 +28,15 @@ class Source(Protocol):
     def size(self) -> int | None: ...
 
 
-def obtain(name: str, dataset: str, source: Source, embedded: Callable[[Path], None]) -> Path:
+def obtain(name: str, dataset: str, source: Source, embedded: Callable[..., None], *arguments: str) -> Path:
     """Return the path of the source's file, fetched, or made by `embedded` where the source says so.
+
+    `embedded` is called with the path to write and `arguments`, which become part of its name: safe ones only.
 
     Raises InputError if no mirror gives it.
     """
     if EMBEDDED in source.urls:
-        return _made(embedded)
+        return _made(embedded, *arguments)
     mirrors = [
         Mirror(url, source.hash, source.size) if isinstance(url, str) else Mirror(url.url, url.hash, url.size)
         for url in source.urls
@@ -42,19 +44,19 @@ def obtain(name: str, dataset: str, source: Source, embedded: Callable[[Path], N
     return fetch(name, mirrors, _HINT.format(name=name, dataset=dataset))
 
 
-def _made(make: Callable[[Path], None]) -> Path:
-    """Return the file that `make` writes, made once for each version of its package's code."""
+def _made(make: Callable[..., None], *arguments: str) -> Path:
+    """Return the file that `make` writes, made once for its arguments and each version of its package's code."""
     module = inspect.getmodule(make)
     assert module is not None
     assert module.__file__ is not None
     code = hashlib.sha256()
     for file in sorted(Path(module.__file__).parent.glob("*.py")):
         code.update(file.read_bytes())
-    path = cache_folder() / "made" / f"{make.__name__}-{code.hexdigest()[:16]}"
+    path = cache_folder() / "made" / "-".join([make.__name__, *arguments, code.hexdigest()[:16]])
     with cache_errors():
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.exists():
                 with replacing(path) as temporary:
-                    make(temporary)
+                    make(temporary, *arguments)
     return path

@@ -15,10 +15,10 @@ from stages.core.sources import obtain
 MAKER = """
 from pathlib import Path
 
-def write_tiny(path: Path) -> None:
+def write_tiny(path: Path, *words: str) -> None:
     with Path({log!r}).open("a") as log:
         log.write("made ")
-    path.write_bytes(b"archive")
+    path.write_bytes(" ".join(["archive", *words]).encode())
 """
 
 
@@ -57,7 +57,7 @@ def package(tmp_path: Path) -> Iterator[Path]:
     sys.modules.pop("tiny_maker", None)
 
 
-def maker(package: Path) -> Callable[[Path], None]:
+def maker(package: Path) -> Callable[..., None]:
     spec = importlib.util.spec_from_file_location("tiny_maker", package / "maker.py")
     assert spec is not None
     assert spec.loader is not None
@@ -90,6 +90,20 @@ def test_a_change_of_its_makers_package_makes_it_again(package: Path, name: str)
     second = obtain("imdb", "sample", Source(["embedded"]), maker(package))
     assert second != first
     assert made(package) == 2
+
+
+def test_its_makers_arguments_reach_it_and_each_have_a_file_of_their_own(package: Path) -> None:
+    write_tiny = maker(package)
+    files = [
+        obtain("source_model", "sample", Source(["embedded"]), write_tiny, *words) for words in ((), ("a",), ("b",))
+    ]
+    assert [file.read_bytes() for file in files] == [b"archive", b"archive a", b"archive b"]
+    assert [file.name.rpartition("-")[0] for file in files] == ["write_tiny", "write_tiny-a", "write_tiny-b"]
+    assert obtain("source_model", "sample", Source(["embedded"]), write_tiny, "a") == files[1]
+    assert made(package) == 3
+    with (package / "helper.py").open("a") as file:
+        file.write("# changed\n")
+    assert obtain("source_model", "sample", Source(["embedded"]), write_tiny, "a") not in files
 
 
 def test_a_maker_that_fails_leaves_nothing_that_could_be_taken_for_the_archive(package: Path, cache: Path) -> None:

@@ -118,6 +118,7 @@ def test_an_outline_has_the_networks_names_and_shapes():
         assert {name: (tensor.shape, tensor.dtype) for name, tensor in shown.items()} == {
             name: (tensor.shape, tensor.dtype) for name, tensor in real.items()
         }
+        assert shown["fc.weight"].is_meta
 
 
 def test_a_look_at_the_architecture_takes_nothing_from_the_random_generator():

@@ -1,0 +1,27 @@
+"""Read the source model: weights from outside -> safetensors."""
+
+from pathlib import Path
+
+from stages.core.cli import run
+from stages.core.params import load_params
+from stages.core.sources import obtain
+from stages.core.tensors import write_tensors
+from stages.sample.source_model import write_source_model
+from stages.vision.networks import check_arch, outline
+from stages.vision.weights import read_weights
+
+
+def main(out: Path) -> None:
+    params = load_params()
+    arch = params.pictures.arch
+    check_arch(arch)  # before a download, and before it becomes part of a file's name
+    source = getattr(params.sources.source_model, params.dataset)
+    file = obtain("source_model", params.dataset, source, write_source_model, arch)
+    weights, outputs = read_weights(file, arch)
+    write_tensors(out, weights, {"arch": arch, "mean": source.mean, "std": source.std, "outputs": outputs})
+    parameters = sum(parameter.numel() for parameter in outline(arch, outputs).parameters())
+    print(f"{arch}: {parameters:,} parameters, {outputs:,} outputs")
+
+
+if __name__ == "__main__":
+    run(main)
