@@ -25,7 +25,7 @@ STAGES: dict[str, dict[str, Any]] = PIPELINE["stages"]
 TRAINING = [name for name in STAGES if "epochs" in PARAMS.get(name, {})]
 CHECKER = "stages/core/params.py"  # can refuse a file and never change a result
 NOT_STAGES = {"predict"}  # scripts that people run by hand
-SECTIONS_ALONE = {"dataset", "sources"}  # of params.yaml, of no one stage
+SECTIONS_ALONE = {"dataset", "sources", "pictures", "augment"}  # of params.yaml, of no one stage
 
 
 def paths(entries: list[Any] | None) -> list[str]:
@@ -181,8 +181,9 @@ def test_git_ignores_exactly_the_outs_that_dvcs_cache_holds(name: str) -> None:
 
 def test_metrics_and_plots_are_outs() -> None:
     shown = list(PIPELINE["metrics"])
+    shown += [plot for plot in PIPELINE["plots"] if isinstance(plot, str)]  # pictures
     for plot in PIPELINE["plots"]:
-        for options in plot.values():
+        for options in plot.values() if isinstance(plot, dict) else ():
             shown += [path for axis in ("x", "y") if isinstance(options[axis], dict) for path in options[axis]]
     outs = [out for name in STAGES for out in cached(name)]
     assert len(shown) > 5

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -16,12 +17,17 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from torchvision import models
 
 from stages.sample.reviews import write_imdb
+from tests.vision.tiny import ARCH, SHAPES, drawn
 
 ROOT = Path(__file__).parents[1]
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 REVIEWS = {"train": 75, "test": 40}  # per class
+PICTURES = {"train": 8, "test": 4}  # per class
+FROM_VOCABULARY = {"build_vocab", "tensorize", "embed_glove", "train_birnn", "train_textcnn", "evaluate"}
+FROM_AUGMENTATION = {"show_augmentation", "finetune", "scratch", "compare"}
 
 
 def outs(*stages: str) -> list[str]:
@@ -108,6 +114,19 @@ def write_small_imdb(path: Path, whole: Path) -> None:
                 small.addfile(member, io.BytesIO(file.read()))
 
 
+def write_small_hotdog(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for half, first in (("train", 0), ("test", 1000)):
+            for name in list(SHAPES)[:2]:
+                for i in range(PICTURES[half]):
+                    archive.writestr(f"shapes/{half}/{name}/{i}.png", drawn(name, first + i))
+
+
+def write_small_source_model(path: Path) -> None:
+    torch.manual_seed(0)
+    torch.save(models.get_model(ARCH, num_classes=5).state_dict(), path)
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("surroundings")
@@ -137,14 +156,21 @@ def ready(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str])
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    archive = tmp_path_factory.mktemp("archive") / "imdb.tar.gz"
-    write_small_imdb(archive, archive.with_name("whole.tar.gz"))
+    given = tmp_path_factory.mktemp("archives")
+    write_small_imdb(given / "imdb.tar.gz", given / "whole.tar.gz")
+    write_small_hotdog(given / "hotdog.zip")
+    write_small_source_model(given / "source.pth")
     project = Project(folder, environment)
-    project.edit({"sources.imdb.sample.urls": [str(archive)], "build_vocab.min_freq": 3, "tensorize.max_len": 60})
-    for name in ("train_birnn", "train_textcnn", "evaluate"):
+    for name, file in (("imdb", "imdb.tar.gz"), ("hotdog", "hotdog.zip"), ("source_model", "source.pth")):
+        project.edit({f"sources.{name}.sample.urls": [str(given / file)]})
+    project.edit({"build_vocab.min_freq": 3, "tensorize.max_len": 60})
+    project.edit({"pictures.arch": ARCH, "pictures.image_size.sample": 32, "pictures.batch_size.sample": 8})
+    for name in ("train_birnn", "train_textcnn", "evaluate", "finetune", "scratch", "compare"):
         project.edit({f"{name}.threads": 1, f"{name}.device": "cpu"})
+    for name in ("train_birnn", "train_textcnn", "finetune", "scratch"):
+        project.edit({f"{name}.epochs": 1})
     for name in ("train_birnn", "train_textcnn"):
-        project.edit({f"{name}.epochs": 1, f"{name}.batch_size": 16})
+        project.edit({f"{name}.batch_size": 16})
     project.edit({"train_birnn.num_hiddens": 8, "train_birnn.num_layers": 1, "train_textcnn.num_channels": 4})
     project.git("init", "-q")
     for name, value in {"user.name": "tester", "user.email": "tester@example.org", "gc.auto": "0"}.items():
@@ -228,7 +254,12 @@ def test_another_lr_is_a_change_of_that_training_alone(project: Project) -> None
 
 def test_another_vocabulary_reruns_all_that_depends_on_it_and_no_download(project: Project) -> None:
     project.edit({"build_vocab.min_freq": 4})
-    assert sorted(project.repro()) == sorted(set(STAGES) - {"download_imdb", "fetch_glove"})
+    assert sorted(project.repro()) == sorted(FROM_VOCABULARY)
+
+
+def test_another_augmentation_reruns_its_picture_both_trainings_and_their_comparison(project: Project) -> None:
+    project.edit({"augment.hue": 0.1})
+    assert sorted(project.repro()) == sorted(FROM_AUGMENTATION)
 
 
 def test_an_edit_of_the_inactive_dataset_reruns_its_download_alone(project: Project) -> None:
@@ -310,7 +341,8 @@ def test_exp_show_has_the_experiment_with_its_params_and_metrics(experiment: Pro
     assert float(shown["params"]["params.yaml"]["data"]["train_birnn"]["lr"]) == 1e-5
     metrics = {path: entry["data"] for path, entry in shown["metrics"].items()}
     assert metrics.keys() == {
-        *("artifacts/evaluation/metrics.json", "artifacts/birnn/metrics.json", "artifacts/textcnn/metrics.json")
+        *(f"artifacts/{name}/metrics.json" for name in ("evaluation", "birnn", "textcnn")),
+        *(f"artifacts/{name}/metrics.json" for name in ("hotdog", "finetune", "scratch")),
     }
     assert 0 <= metrics["artifacts/evaluation/metrics.json"]["birnn"]["accuracy"] <= 1
 
@@ -319,7 +351,7 @@ def test_plots_diff_finds_its_files(experiment: Project) -> None:
     said = experiment.dvc("plots", "diff", "HEAD", "--out", "plots-page")
     page = experiment.folder / "plots-page" / "index.html"
     assert page.stat().st_size > 1000
-    assert "Test accuracy by epoch" in page.read_text(encoding="utf-8")
+    assert "Reviews: test accuracy by epoch" in page.read_text(encoding="utf-8")
     shutil.rmtree(page.parent)
     assert "index.html" in said
 

@@ -5,7 +5,6 @@ on every machine: seeded integers, fixed headers, nothing compressed.
 """
 
 import io
-import random
 import re
 import tarfile
 import zipfile
@@ -16,6 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+from stages.sample.draw import Draw
 from stages.sample.grammar import CAST, GRADED, NEUTRAL, ONCE, TONED
 from stages.sample.vectors import vector_lines
 
@@ -52,19 +52,6 @@ README = "Sample reviews in the layout of the Large Movie Review Dataset. Made b
 class Review(NamedTuple):
     name: str  # "train/pos/0_9"
     text: str
-
-
-class Draw:
-    """Seeded choices. Built on getrandbits alone: randrange, choice and shuffle may change between Pythons."""
-
-    def __init__(self, seed: int) -> None:
-        self.bits = random.Random(seed).getrandbits
-
-    def below(self, n: int) -> int:
-        return self.bits(32) * n >> 32
-
-    def chance(self, percent: int) -> bool:
-        return self.below(100) < percent
 
 
 @cache

@@ -1,0 +1,102 @@
+"""Make the embedded sample's source model: a network trained on drawn things, no hot dog among them.
+
+Step 1 of the four steps of fine-tuning (Dive into Deep Learning, 14.2): train a network on a source task. The things
+lie on the same grounds and in the same light as the sample's pictures do. Its bytes are not the same on every machine.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.models import get_model
+from torchvision.transforms.v2 import RandomResizedCrop
+from torchvision.transforms.v2.functional import horizontal_flip
+
+from stages.core.device import prepare
+from stages.core.fit import Batch, train_epoch
+from stages.core.progress import progress
+from stages.sample import things
+from stages.sample.draw import Draw
+from stages.sample.pictures import compose
+from stages.sample.shapes import TURN, Canvas
+
+CLASSES = (
+    things.banana, things.boat, things.bottle, things.bun, things.burger, things.carrot, things.corn, things.donut,
+    things.fish, things.flower, things.house, things.split_bun,
+)  # fmt: skip
+PICTURES = 160  # per class
+DRAWN = 72  # pixels, both sides of a drawn picture
+CROP = 64  # pixels, both sides of what the network sees
+SCALE = (0.4, 1.0)  # least and greatest part of the drawn picture in a crop
+RATES = (1e-3, 1e-3, 5e-4, 1e-4)  # Adam's learning rate, epoch by epoch
+BATCH = 32
+SEED = 21
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Wishes(NamedTuple):
+    device: str = "auto"
+    precision: str = "fp32"
+    threads: int | None = None
+
+
+class DrawnBatches:
+    """Batches of drawn pictures, fp32 (batch, 3, 64, 64), normalised; each batch has one random crop and flip."""
+
+    def __init__(self, pictures: Tensor, labels: Tensor) -> None:
+        """Take pictures uint8 (n, 3, 72, 72) and labels int64 (n,), both on the training device."""
+        self.pictures, self.labels = pictures, labels
+        self.examples = len(labels)
+        self.mean = torch.tensor(MEAN, device=pictures.device)[:, None, None]
+        self.std = torch.tensor(STD, device=pictures.device)[:, None, None]
+        self.crop = RandomResizedCrop(CROP, SCALE)
+
+    def __len__(self) -> int:
+        return -(-self.examples // BATCH)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        generator = torch.Generator().manual_seed(SEED + number)
+        order = torch.randperm(self.examples, generator=generator).to(self.labels.device)
+        for rows in order.split(BATCH):
+            pictures = self.crop(self.pictures[rows].float().div_(255))
+            if torch.rand((), generator=generator) < 0.5:
+                pictures = horizontal_flip(pictures)
+            pictures = pictures.sub_(self.mean).div_(self.std).contiguous(memory_format=torch.channels_last)
+            yield Batch((pictures,), self.labels[rows], rows)
+
+
+def draw_things() -> tuple[Tensor, Tensor]:
+    """Return pictures uint8 (n, 3, 72, 72) and labels int64 (n,)."""
+    draw = Draw(SEED)
+    labels = [label for _ in range(PICTURES) for label in range(len(CLASSES))]
+    pictures = np.empty((len(labels), DRAWN, DRAWN, 3), np.uint8)
+    for row, label in enumerate(progress(labels, total=len(labels), desc="drawing pictures", unit="picture")):
+        canvas = Canvas(DRAWN, DRAWN, draw.below(TURN))
+        compose(draw, canvas, CLASSES[label])
+        pictures[row] = np.asarray(canvas.image())
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2), torch.tensor(labels)
+
+
+def write_source_model(path: Path, arch: str) -> None:
+    """Train torchvision's `arch` on the source task and write its state dict as a .pth.
+
+    Raises InputError when a loss is not finite.
+    """
+    hardware = prepare(Wishes())
+    torch.manual_seed(SEED)
+    network = get_model(arch, weights=None, num_classes=len(CLASSES))
+    network = network.to(hardware.device).to(memory_format=torch.channels_last)
+    pictures, labels = draw_things()
+    batches = DrawnBatches(pictures.to(hardware.device), labels.to(hardware.device))
+    optimizer = torch.optim.Adam(network.parameters())
+    print(f"training the source model on {hardware}", flush=True)
+    for epoch, rate in enumerate(RATES):
+        optimizer.param_groups[0]["lr"] = rate
+        loss, accuracy = train_epoch(network, optimizer, batches, epoch, hardware)
+        print(f"source epoch {epoch + 1}, loss {loss:.4f}, train acc {accuracy:.3f}", flush=True)
+    state = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with path.open("wb") as file:  # given a path, torch.save would put its name into the file
+        torch.save(state, file)
