@@ -15,7 +15,7 @@ def main(train_pictures: Path, test_pictures: Path, source_model: Path, out: Pat
     settings, arch, freeze = params.finetune, params.pictures.arch, params.finetune.freeze
     image_size = getattr(params.pictures.image_size, params.dataset)
     batch_size = getattr(params.pictures.batch_size, params.dataset)
-    task = Task(train_pictures, test_pictures, image_size, batch_size, params.augment)
+    task = Task((train_pictures, test_pictures, source_model), image_size, batch_size, params.augment)
     weights, about = read_tensors(source_model)
     train(
         lambda classes: Classifier(arch, from_source(arch, weights, classes, source_model), freeze),

@@ -14,7 +14,7 @@ def main(train_pictures: Path, test_pictures: Path, out: Path) -> None:
     settings, arch = params.scratch, params.pictures.arch
     image_size = getattr(params.pictures.image_size, params.dataset)
     batch_size = getattr(params.pictures.batch_size, params.dataset)
-    task = Task(train_pictures, test_pictures, image_size, batch_size, params.augment)
+    task = Task((train_pictures, test_pictures), image_size, batch_size, params.augment)
     normalisation = Normalisation(settings.mean, settings.std)
     train(lambda classes: Classifier(arch, build(arch, classes)), task, normalisation, settings, out)
 

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-import platformdirs
 import requests
 import urllib3
-from filelock import FileLock, Timeout
 
+from stages.core.cache import cache_errors, cache_folder, locked
 from stages.core.files import InputError, read_json, write_json
 from stages.core.progress import progress
 
@@ -95,12 +94,6 @@ class Slot:
         self.origin.unlink(missing_ok=True)
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept: $SENTIDOG_CACHE, or this system's place for a user's cache."""
-    folder = os.environ.get("SENTIDOG_CACHE")
-    return Path(folder).expanduser() if folder else platformdirs.user_cache_path("sentidog")
-
-
 def fetch(name: str, mirrors: Sequence[Mirror], hint: str) -> Path:
     """Return the path of a verified file from the first of `mirrors` that has it.
 
@@ -127,7 +120,7 @@ def _ready(name: str, mirrors: Sequence[Mirror]) -> Path | None:
         if not mirror.is_remote and Path(mirror.url).expanduser().exists():
             return None  # a path costs none, and stands before what follows
         if mirror.is_remote and (slot := Slot(mirror)).file:
-            with _locked(name, slot.lock):
+            with locked(slot.lock, f"{name}: waiting for another download of the same file"):
                 if cached := _cached(name, mirror, slot):
                     return cached
     return None
@@ -153,7 +146,7 @@ def _remote(name: str, mirror: Mirror) -> Path:
     """Raises RefusedError if this mirror cannot give the file."""
     slot = Slot(mirror)
     slot.folder.mkdir(parents=True, exist_ok=True)
-    with _locked(name, slot.lock):
+    with locked(slot.lock, f"{name}: waiting for another download of the same file"):
         return _cached(name, mirror, slot) or _download(name, mirror, slot)
 
 
@@ -398,33 +391,6 @@ def _root(problem: BaseException) -> str:
     while deeper := problem.__cause__ or problem.__context__:
         problem = deeper
     return getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-
-
-@contextmanager
-def cache_errors() -> Iterator[None]:
-    """Raises InputError for an OSError: those of the network and of local paths never come here."""
-    try:
-        yield
-    except OSError as problem:
-        raise InputError(
-            f"{cache_folder()}: cannot be written: {problem.strerror or problem}\n"
-            "Downloads are kept in this folder. Make room there or set SENTIDOG_CACHE to another folder."
-        ) from problem
-
-
-@contextmanager
-def _locked(name: str, path: Path) -> Iterator[None]:
-    """Hold the lock of one file, after waiting for another process that has it."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        _say(f"{name}: waiting for another download of the same file ({path})")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _say(text: str) -> None:

@@ -4,16 +4,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from dvclive import Live
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from stages.core.checkpoint import Checkpoint
 from stages.core.device import Hardware
 from stages.core.files import InputError, write_json
-from stages.core.progress import progress
+from stages.core.progress import progress as progress_bar
 
 CHECK_EVERY = 50  # batches between looks at the loss: each look waits for the device
 
@@ -33,9 +34,29 @@ class Batches(Protocol):
         """Return the number of batches in an epoch."""
         ...
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield epoch `number`'s batches; the order depends on the seed and on `number` alone."""
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """Yield epoch `number`'s batches from batch `start` on; they depend on the seed and on `number` alone."""
         ...
+
+
+@dataclass
+class Epoch:
+    """What the training part of an epoch has come to."""
+
+    losses: Tensor  # (batches,), each the mean over its batch
+    sizes: Tensor  # (batches,), examples in each
+    correct: Tensor  # int64 ()
+    done: int = 0  # batches
+    seconds: float = 0.0  # that they took
+
+    @classmethod
+    def start(cls, batches: Batches, device: torch.device) -> "Epoch":
+        losses, sizes = torch.zeros(2, len(batches), device=device)
+        return cls(losses, sizes, torch.zeros((), dtype=torch.int64, device=device))
+
+    def figures(self) -> tuple[float, float]:
+        """Return the mean loss and the accuracy over the examples, as seen while training."""
+        return float((self.losses * self.sizes).sum() / self.sizes.sum()), int(self.correct) / int(self.sizes.sum())
 
 
 @dataclass
@@ -44,6 +65,7 @@ class Progress:
 
     curves: list[dict[str, float]] = field(default_factory=list)  # one row per epoch
     seconds: list[dict[str, float]] = field(default_factory=list)  # one row per epoch
+    epoch: Epoch | None = None  # the one under way
 
 
 def fit(
@@ -54,8 +76,9 @@ def fit(
     epochs: int,
     hardware: Hardware,
     out: Path,
+    checkpoint: Checkpoint,
 ) -> Progress:
-    """Train `model` for `epochs`, each followed by a pass over the test half.
+    """Train `model` for `epochs`, each followed by a pass over the test half; go on from where `checkpoint` stands.
 
     Prints a line an epoch, in the textbook's form; writes `out`/metrics.json, the learning curves in
     `out`/plots and the wall-clock seconds in `out`/timing.json.
@@ -63,59 +86,118 @@ def fit(
     Raises InputError when a loss is not finite.
     """
     print(f"training on {hardware}", flush=True)
-    done = Progress()
+    progress = _restore(checkpoint, model, optimizer, hardware.device)
     with Live(str(out), save_dvc_exp=False, dvcyaml=False) as live:
         live.step = 1  # plots count epochs from 1, as people do
-        for epoch in range(epochs):
+        for row in progress.curves:
+            _log(live, row)
+        for number in range(len(progress.curves), epochs):
+            epoch = progress.epoch = progress.epoch or Epoch.start(train, hardware.device)
+            for _ in train_batches(model, optimizer, train, number, hardware, epoch):
+                if checkpoint.is_due() or epoch.done == len(train):
+                    checkpoint.save(_state(model, optimizer, progress, hardware.device))
             start = time.perf_counter()
-            loss, accuracy = train_epoch(model, optimizer, train, epoch, hardware)
-            trained = time.perf_counter()
-            test_loss, test_accuracy = score(*predict(model, test, hardware, f"epoch {epoch + 1}, test"))
-            seconds = {"train": trained - start, "test": time.perf_counter() - trained}
+            loss, accuracy = epoch.figures()
+            test_loss, test_accuracy = score(*predict(model, test, hardware, f"epoch {number + 1}, test"))
             row = {
                 "train/loss": loss,
                 "train/accuracy": accuracy,
                 "test/loss": test_loss,
                 "test/accuracy": test_accuracy,
             }
-            done.curves.append(row)
-            done.seconds.append(seconds)
+            seconds = {"train": epoch.seconds, "test": time.perf_counter() - start}
+            progress.curves.append(row)
+            progress.seconds.append(seconds)
+            progress.epoch = None
             print(
-                f"epoch {epoch + 1}, loss {loss:.4f}, train acc {accuracy:.3f}, test acc {test_accuracy:.3f}, "
+                f"epoch {number + 1}, loss {loss:.4f}, train acc {accuracy:.3f}, test acc {test_accuracy:.3f}, "
                 f"time {sum(seconds.values()):.1f} sec",
                 flush=True,
             )
-            for name, value in row.items():
-                live.log_metric(name, value)
-            live.next_step()
-    write_json(out / "timing.json", {"examples": train.examples, "seconds": done.seconds})
-    return done
+            _log(live, row)
+    write_json(out / "timing.json", {"examples": train.examples, "seconds": progress.seconds})
+    return progress
 
 
-def train_epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, batches: Batches, epoch: int, hardware: Hardware
-) -> tuple[float, float]:
-    """Train for one epoch; return the mean loss and the accuracy over its examples, as seen while training."""
+def _log(live: Live, row: dict[str, float]) -> None:
+    for name, value in row.items():
+        live.log_metric(name, value)
+    live.next_step()
+
+
+def _state(
+    model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, device: torch.device
+) -> dict[str, Any]:
+    """All that decides how training goes on, as torch.save takes it."""
+    return {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "random": torch.get_rng_state(),
+        "device_random": torch.get_device_module(device).get_rng_state() if device.type != "cpu" else None,
+        "curves": progress.curves,
+        "seconds": progress.seconds,
+        "epoch": vars(progress.epoch) if progress.epoch else None,
+    }
+
+
+def _restore(
+    checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+) -> Progress:
+    """Put everything as it was when the checkpoint was saved; without one, leave all as it is."""
+    state = checkpoint.load()
+    if state is None:
+        return Progress()
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["random"])
+    if state["device_random"] is not None:
+        torch.get_device_module(device).set_rng_state(state["device_random"])
+    epoch = state["epoch"] and Epoch(
+        **{name: value.to(device) if isinstance(value, Tensor) else value for name, value in state["epoch"].items()}
+    )
+    under_way = f", batch {epoch.done + 1}" if epoch else ""
+    print(f"going on from a checkpoint: epoch {len(state['curves']) + 1}{under_way}", flush=True)
+    return Progress(state["curves"], state["seconds"], epoch)
+
+
+def train_batches(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Batches,
+    number: int,
+    hardware: Hardware,
+    epoch: Epoch,
+) -> Iterator[None]:
+    """Train on what is left of epoch `number`; `epoch` is up to date whenever a batch is done."""
     model.train()
-    device = hardware.device
-    losses = torch.zeros(len(batches), device=device)  # (batches,), each the mean over its batch
-    sizes = torch.zeros(len(batches), device=device)  # (batches,)
-    correct = torch.zeros((), dtype=torch.int64, device=device)
-    name = f"epoch {epoch + 1}"
-    bar = progress(batches.epoch(epoch), total=len(batches), desc=f"{name}, train", unit="batch")
-    for number, batch in enumerate(bar):
+    name = f"epoch {number + 1}"
+    start = time.perf_counter() - epoch.seconds
+    rest = batches.epoch(number, epoch.done)
+    for batch in progress_bar(rest, total=len(batches), desc=f"{name}, train", unit="batch", initial=epoch.done):
         with hardware.autocast():
             logits = model(*batch.inputs).float()  # (batch, classes)
         loss = cross_entropy(logits, batch.labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses[number] = loss.detach()
-        sizes[number] = len(batch.labels)
-        correct += (logits.argmax(1) == batch.labels).sum()
-        if (number + 1) % CHECK_EVERY == 0 or number + 1 == len(batches):
-            _refuse_infinite(losses[: number + 1], name)
-    return float((losses * sizes).sum() / sizes.sum()), int(correct) / int(sizes.sum())
+        epoch.losses[epoch.done] = loss.detach()
+        epoch.sizes[epoch.done] = len(batch.labels)
+        epoch.correct += (logits.argmax(1) == batch.labels).sum()
+        epoch.done += 1
+        if epoch.done % CHECK_EVERY == 0 or epoch.done == len(batches):
+            _refuse_infinite(epoch.losses[: epoch.done], name)
+        epoch.seconds = time.perf_counter() - start
+        yield
+
+
+def train_epoch(
+    model: nn.Module, optimizer: torch.optim.Optimizer, batches: Batches, number: int, hardware: Hardware
+) -> tuple[float, float]:
+    """Train for one epoch; return the mean loss and the accuracy over its examples, as seen while training."""
+    epoch = Epoch.start(batches, hardware.device)
+    for _ in train_batches(model, optimizer, batches, number, hardware, epoch):
+        pass
+    return epoch.figures()
 
 
 def _refuse_infinite(losses: Tensor, name: str) -> None:
@@ -124,7 +206,7 @@ def _refuse_infinite(losses: Tensor, name: str) -> None:
         batch = int(bad[0])
         raise InputError(
             f"{name}, batch {batch + 1}: the loss is {losses[batch]:.4g}; "
-            "try a smaller lr, and look for numbers that are not finite in the vectors"
+            "try a smaller lr, and look for numbers in its inputs that are not finite"
         )
 
 
@@ -133,7 +215,7 @@ def predict(model: nn.Module, batches: Batches, hardware: Hardware, name: str) -
     """Return logits (examples, classes) fp32 and labels (examples,) in the data set's order."""
     model.eval()
     logits, labels, rows = [], [], []
-    for batch in progress(batches.epoch(0), total=len(batches), desc=name, unit="batch"):
+    for batch in progress_bar(batches.epoch(0), total=len(batches), desc=name, unit="batch"):
         with hardware.autocast():
             logits.append(model(*batch.inputs).float())
         labels.append(batch.labels)

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock
-
-from stages.core.fetch import Mirror, cache_errors, cache_folder, fetch
+from stages.core.cache import cache_errors, cache_folder, locked
+from stages.core.fetch import Mirror, fetch
 from stages.core.files import replacing
 
 EMBEDDED = "embedded"
@@ -55,7 +54,7 @@ def _made(make: Callable[..., None], *arguments: str) -> Path:
     path = cache_folder() / "made" / "-".join([make.__name__, *arguments, code.hexdigest()[:16]])
     with cache_errors():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
+        with locked(Path(f"{path}.lock"), f"waiting for another process that makes {path.name}"):
             if not path.exists():
                 with replacing(path) as temporary:
                     make(temporary, *arguments)

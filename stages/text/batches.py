@@ -44,9 +44,9 @@ class ReviewBatches:
     def __len__(self) -> int:
         return -(-self.examples // self.batch_size)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield the batches of epoch `number`: shuffled by seed and number, or without a seed by length."""
-        for rows in self._plan(number):
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """Yield epoch `number` from batch `start` on: shuffled by seed and number, or without a seed by length."""
+        for rows in self._plan(number)[start:]:
             longest = int(self.lengths[rows].max())
             if self.mask_padding:
                 longest = -(-longest // ROUND) * ROUND

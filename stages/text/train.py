@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from stages.core.checkpoint import checkpoint
 from stages.core.device import Wishes, prepare
 from stages.core.files import write_json
 from stages.core.fit import fit
@@ -50,15 +51,8 @@ def train(
     model = model_class(vectors, len(train_reviews.classes), **architecture).to(hardware.device)
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], settings.lr, fused=True)
     padding = {"mask_padding": settings.mask_padding, "pad_to": settings.pad_to}
-    fit(
-        model,
-        optimizer,
-        ReviewBatches(train_reviews, settings.batch_size, hardware.device, seed=settings.seed, **padding),
-        ReviewBatches(test_reviews, TEST_BATCH, hardware.device, seed=None, **padding),
-        settings.epochs,
-        hardware,
-        out,
-    )
+    train_batches = ReviewBatches(train_reviews, settings.batch_size, hardware.device, seed=settings.seed, **padding)
+    test_batches = ReviewBatches(test_reviews, TEST_BATCH, hardware.device, seed=None, **padding)
     config = {
         "model": out.name,
         "classes": train_reviews.classes,
@@ -73,5 +67,8 @@ def train(
             "threads": hardware.threads,
         },
     }
-    write_tensors(out / "model.safetensors", model.state_dict())
-    write_json(out / "config.json", config)
+    numbers = {name: getattr(settings, name) for name in ("seed", "epochs", "batch_size", "lr")}
+    with checkpoint(out.name, {**config, **numbers}, list(paths), hardware) as saved:
+        fit(model, optimizer, train_batches, test_batches, settings.epochs, hardware, out, saved)
+        write_tensors(out / "model.safetensors", model.state_dict())
+        write_json(out / "config.json", config)

@@ -55,13 +55,13 @@ class PictureBatches:
     def __len__(self) -> int:
         return -(-self.examples // self.batch_size)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield the batches of epoch `number`: shuffled by seed and number, or without a seed in order."""
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """Yield epoch `number` from batch `start` on: shuffled by seed and number, or without a seed in order."""
         order = torch.arange(self.examples)
         if self.seed is not None:
             generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
             order = torch.randperm(self.examples, generator=generator)
-        plan = [[(number, row) for row in rows.tolist()] for rows in order.split(self.batch_size)]
+        plan = [[(number, row) for row in rows.tolist()] for rows in order.split(self.batch_size)][start:]
         loader = DataLoader(
             self.views,
             batch_sampler=plan,

@@ -6,11 +6,12 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+from stages.core.checkpoint import checkpoint
 from stages.core.device import Wishes, prepare
 from stages.core.files import InputError, write_json
 from stages.core.fit import fit
 from stages.core.tensors import write_tensors
-from stages.vision.augmentation import Augment, augmented_view, central_view
+from stages.vision.augmentation import KEYS, Augment, augmented_view, central_view
 from stages.vision.batches import Normalisation, PictureBatches
 from stages.vision.networks import Classifier, parameter_groups
 from stages.vision.pictures import read_pictures
@@ -32,8 +33,7 @@ class Settings(Wishes, Protocol):
 class Task(NamedTuple):
     """What both networks are trained on."""
 
-    train: Path
-    test: Path
+    inputs: tuple[Path, ...]  # train pictures, test pictures, and what else it starts from
     image_size: int  # pixels, both sides
     batch_size: int  # pictures per step
     augment: Augment
@@ -55,35 +55,29 @@ def train(
     """
     hardware = prepare(settings)
     torch.manual_seed(settings.seed)
-    train_pictures, test_pictures = read_pictures(task.train), read_pictures(task.test)
+    train_pictures, test_pictures = (read_pictures(path) for path in task.inputs[:2])
     classes = train_pictures.classes
     if test_pictures.classes != classes:
-        raise InputError(f"{task.test}: classes {test_pictures.classes}, but {task.train} has {classes}")
+        raise InputError(f"{task.inputs[1]}: classes {test_pictures.classes}, but {task.inputs[0]} has {classes}")
     classifier = make(len(classes)).to(hardware.device).to(memory_format=torch.channels_last)
     _check_size(classifier, task.image_size, hardware.device)
     groups = parameter_groups(classifier, settings.lr, output_lr_factor)
-    fit(
-        classifier,
-        torch.optim.SGD(groups, settings.lr, weight_decay=settings.weight_decay),
-        PictureBatches(
-            train_pictures,
-            augmented_view(task.augment, task.image_size),
-            normalisation,
-            task.batch_size,
-            hardware.device,
-            seed=settings.seed,
-        ),
-        PictureBatches(
-            test_pictures,
-            central_view(task.image_size),
-            normalisation,
-            task.batch_size,
-            hardware.device,
-            seed=None,
-        ),
-        settings.epochs,
-        hardware,
-        out,
+    optimizer = torch.optim.SGD(groups, settings.lr, weight_decay=settings.weight_decay)
+    train_batches = PictureBatches(
+        train_pictures,
+        augmented_view(task.augment, task.image_size),
+        normalisation,
+        task.batch_size,
+        hardware.device,
+        seed=settings.seed,
+    )
+    test_batches = PictureBatches(
+        test_pictures,
+        central_view(task.image_size),
+        normalisation,
+        task.batch_size,
+        hardware.device,
+        seed=None,
     )
     config = {
         "model": out.name,
@@ -97,8 +91,18 @@ def train(
             "threads": hardware.threads,
         },
     }
-    write_tensors(out / "model.safetensors", classifier.network.state_dict())
-    write_json(out / "config.json", config)
+    decisive = {
+        **config,
+        **{name: getattr(settings, name) for name in ("seed", "epochs", "lr", "weight_decay")},
+        "augment": {name: getattr(task.augment, name) for name in KEYS},
+        "batch_size": task.batch_size,
+        "output_lr_factor": output_lr_factor,
+        "frozen": classifier.frozen,
+    }
+    with checkpoint(out.name, decisive, list(task.inputs), hardware) as saved:
+        fit(classifier, optimizer, train_batches, test_batches, settings.epochs, hardware, out, saved)
+        write_tensors(out / "model.safetensors", classifier.network.state_dict())
+        write_json(out / "config.json", config)
 
 
 @torch.no_grad()

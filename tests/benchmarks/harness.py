@@ -23,8 +23,8 @@ class Some:
     def __len__(self) -> int:
         return min(self.limit, -(-len(self.batches) // self.step))
 
-    def epoch(self, number: int) -> Iterator:
-        return islice(self.batches.epoch(number), 0, self.step * self.limit, self.step)
+    def epoch(self, number: int, start: int = 0) -> Iterator:
+        return islice(self.batches.epoch(number, start), 0, self.step * self.limit, self.step)
 
 
 def child(benchmark: str, work: Path, task: str, *arguments: Any) -> dict[str, float]:

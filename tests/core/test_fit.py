@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from stages.core.checkpoint import Checkpoint
 from stages.core.device import Hardware
 from stages.core.files import InputError
 from stages.core.fit import CHECK_EVERY, Batch, fit, predict, score, train_epoch
@@ -31,12 +32,12 @@ class Rows:
     def __len__(self) -> int:
         return math.ceil(self.examples / self.size)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         self.asked.append(number)
         order = torch.arange(self.examples).flip(0)
         if self.seed is not None:
             order = torch.randperm(self.examples, generator=torch.Generator().manual_seed(self.seed + 1000 * number))
-        for rows in order.to(self.device).split(self.size):
+        for rows in order.to(self.device).split(self.size)[start:]:
             self.given += 1
             yield Batch((self.features[rows],), self.labels[rows], rows)
 
@@ -91,12 +92,17 @@ def still(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), 0.0)
 
 
+def unsaved(folder: Path) -> Checkpoint:
+    """A checkpoint that nothing was saved in yet."""
+    return Checkpoint(folder / f"{len(list(folder.glob('*.pt')))}.pt")
+
+
 def run(hardware: Hardware, out: Path, epochs: int = 3, seed: int = 0, lr: float = 0.05) -> nn.Module:
     model = linear(hardware.device, seed)
     optimizer = torch.optim.Adam(model.parameters(), lr)
     train = Rows(FEATURES, LABELS, 4, hardware.device, seed)
     test = Rows(FEATURES[:7], LABELS[:7], 3, hardware.device, None)
-    fit(model, optimizer, train, test, epochs, hardware, out)
+    fit(model, optimizer, train, test, epochs, hardware, out, unsaved(out.parent))
     return model
 
 
@@ -152,7 +158,7 @@ def test_training_mode_to_train_evaluation_mode_to_test(hardware: Hardware, tmp_
     model = Watched().to(hardware.device)
     train = Rows(FEATURES, LABELS, 4, hardware.device)
     test = Rows(FEATURES[:3], LABELS[:3], 2, hardware.device, None)
-    fit(model, still(model), train, test, 2, hardware, tmp_path / "out")
+    fit(model, still(model), train, test, 2, hardware, tmp_path / "out", unsaved(tmp_path))
     trained = [(True, True, False, size) for size in (4, 4, 2)]
     tested = [(False, False, False, size) for size in (2, 1)]
     assert model.calls == [*trained, *tested] * 2
@@ -161,7 +167,7 @@ def test_training_mode_to_train_evaluation_mode_to_test(hardware: Hardware, tmp_
 def test_each_epoch_has_its_own_batches_and_the_test_half_always_the_same(hardware: Hardware, tmp_path: Path) -> None:
     model = linear(hardware.device)
     train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES, LABELS, 4, hardware.device, None)
-    fit(model, still(model), train, test, 3, hardware, tmp_path / "out")
+    fit(model, still(model), train, test, 3, hardware, tmp_path / "out", unsaved(tmp_path))
     assert train.asked == [0, 1, 2]
     assert test.asked == [0, 0, 0]
 
@@ -199,15 +205,15 @@ def test_the_first_loss_that_is_not_finite_is_named(hardware: Hardware, logit: f
 
 def test_a_loss_that_is_not_finite_ends_training_in_the_epoch_that_has_it(hardware: Hardware, tmp_path: Path) -> None:
     class LaterBad(Rows):
-        def epoch(self, number: int) -> Iterator[Batch]:
-            for place, batch in enumerate(super().epoch(number)):
+        def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+            for place, batch in enumerate(super().epoch(number, start), start):
                 yield batch._replace(inputs=(batch.inputs[0] * (math.nan if (number, place) == (1, 1) else 1),))
 
     model = linear(hardware.device)
     train = LaterBad(FEATURES, LABELS, 4, hardware.device)
     test = Rows(FEATURES, LABELS, 4, hardware.device, None)
     with pytest.raises(InputError, match=r"^epoch 2, batch 2: the loss is nan"):
-        fit(model, still(model), train, test, 3, hardware, tmp_path / "out")
+        fit(model, still(model), train, test, 3, hardware, tmp_path / "out", unsaved(tmp_path))
     assert train.asked == [0, 1]
     assert not (tmp_path / "out/timing.json").exists()
 
@@ -258,7 +264,7 @@ def test_the_files_of_a_training(hardware: Hardware, tmp_path: Path) -> None:
     model = linear(hardware.device)
     out = tmp_path / "out"
     train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES[:7], LABELS[:7], 3, hardware.device, None)
-    done = fit(model, torch.optim.Adam(model.parameters(), 0.05), train, test, 3, hardware, out)
+    done = fit(model, torch.optim.Adam(model.parameters(), 0.05), train, test, 3, hardware, out, unsaved(tmp_path))
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == [
         "metrics.json",
         "plots/metrics/test/accuracy.tsv",
