@@ -152,9 +152,9 @@ def _restore(
     torch.set_rng_state(state["random"])
     if state["device_random"] is not None:
         torch.get_device_module(device).set_rng_state(state["device_random"])
-    epoch = state["epoch"] and Epoch(
-        **{name: value.to(device) if isinstance(value, Tensor) else value for name, value in state["epoch"].items()}
-    )
+    epoch = Epoch(**state["epoch"]) if state["epoch"] else None
+    if epoch:
+        epoch.losses, epoch.sizes, epoch.correct = (t.to(device) for t in (epoch.losses, epoch.sizes, epoch.correct))
     under_way = f", batch {epoch.done + 1}" if epoch else ""
     print(f"going on from a checkpoint: epoch {len(state['curves']) + 1}{under_way}", flush=True)
     return Progress(state["curves"], state["seconds"], epoch)

@@ -31,8 +31,9 @@ Thing = Callable[[Frame, Draw], None]
 
 UPRIGHT = {things.burger, things.cup, things.house, things.car, things.tree}  # never seen from above
 LOOKALIKES: tuple[Thing, ...] = (
-    things.bun, things.split_bun, things.sausages, things.eclair, things.corn, things.banana, things.carrot, things.boat,
-    things.burger, things.donut, things.pencil, things.bottle, things.fish, things.flower, things.cup, things.car,
+    things.bun, things.split_bun, things.sausages, things.eclair, things.corn, things.banana, things.carrot,
+    things.boat, things.burger, things.donut, things.pencil, things.bottle, things.fish, things.flower, things.cup,
+    things.car,
 )  # fmt: skip
 
 

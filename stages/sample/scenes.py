@@ -7,7 +7,19 @@ import numpy as np
 
 from stages.sample.draw import Draw
 from stages.sample.shapes import (
-    TURN, UNIT, Canvas, Colour, Frame, Ints, box, capsule, circle, ellipse, ring, sine, wave,
+    TURN,
+    UNIT,
+    Canvas,
+    Colour,
+    Frame,
+    Ints,
+    box,
+    capsule,
+    circle,
+    ellipse,
+    ring,
+    sine,
+    wave,
 )
 
 CLOTHS = (

@@ -5,7 +5,20 @@ import numpy as np
 from stages.sample.draw import Draw
 from stages.sample.scenes import CLOTHS, DISHES, tinted
 from stages.sample.shapes import (
-    TURN, Colour, Frame, Ints, box, capsule, circle, convex, ellipse, lens, norm, ring, sine, wave,
+    TURN,
+    Colour,
+    Frame,
+    Ints,
+    box,
+    capsule,
+    circle,
+    convex,
+    ellipse,
+    lens,
+    norm,
+    ring,
+    sine,
+    wave,
 )
 
 BREADS = ((222, 170, 95), (205, 145, 75), (232, 190, 125), (180, 115, 60), (240, 205, 140))

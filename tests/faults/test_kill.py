@@ -1,0 +1,121 @@
+"""Training stages in processes of their own, killed at moments of chance and started again."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import Settings
+from tests.vision.tiny import ARCH, Folder
+
+ROOT = Path(__file__).parents[2]
+KILLS = 2  # of each training, in a row
+EPOCHS = {"train_birnn": 150, "train_textcnn": 150, "finetune": 20}  # some seconds
+
+
+class Training:
+    """A training stage in a folder with a params.yaml of its own."""
+
+    def __init__(self, folder: Path, stage: str, inputs: list[Path], **changes: object) -> None:
+        self.folder, self.stage, self.inputs = folder, stage, inputs
+        params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        params[stage] |= {"device": "cpu", "threads": 1, "epochs": EPOCHS[stage]} | changes
+        sizes = {"image_size": {"sample": 32, "full": 32}, "batch_size": {"sample": 8, "full": 8}}
+        params["pictures"] = {"arch": ARCH} | sizes
+        folder.mkdir(exist_ok=True)
+        (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+    def start(self) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", f"stages.{self.stage}", *map(str, self.inputs), "out/model"]
+        environment = os.environ | {
+            "PYTHONPATH": str(ROOT),
+            "SENTIDOG_CACHE": str(self.folder / "cache"),
+            "OMP_NUM_THREADS": "1",
+        }
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, cwd=self.folder, env=environment, text=True, **pipes)
+
+    def finish(self) -> str:
+        """Run to the end; return what it printed."""
+        process = self.start()
+        said = process.communicate()[0]
+        assert process.returncode == 0, said
+        return said
+
+    def kill_after(self, lines: int, seconds: float) -> None:
+        """Start it, and kill it so many seconds after so many printed lines."""
+        process = self.start()
+        assert process.stdout is not None
+        for _ in range(lines):
+            process.stdout.readline()
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+    def checkpoints(self) -> list[str]:
+        return [path.name for path in (self.folder / "cache/checkpoints").glob("*") if path.suffix != ".lock"]
+
+    def files(self) -> dict[str, bytes]:
+        out = self.folder / "out/model"
+        paths = (path for path in out.rglob("*") if path.is_file() and path.name != "timing.json")
+        return {str(path.relative_to(out)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture
+def trainings(trained: Path, trained_pictures: Folder, tmp_path: Path) -> Callable[[str, str], Training]:
+    artifacts = trained / "artifacts"
+    reviews = [artifacts / f"reviews/{half}.safetensors" for half in ("train", "test")]
+    pictures = [trained_pictures.train, trained_pictures.test]
+
+    def make(stage: str, name: str) -> Training:
+        if stage == "finetune":
+            return Training(tmp_path / name, stage, [*pictures, trained_pictures.source])
+        sizes = {"num_hiddens": 4, "num_layers": 1} if stage == "train_birnn" else {"num_channels": 4}
+        inputs = [*reviews, artifacts / "glove.safetensors"]
+        return Training(tmp_path / name, stage, inputs, batch_size=Settings.batch_size, **sizes)
+
+    return make
+
+
+@pytest.mark.parametrize("stage", ["train_textcnn", "finetune"])
+def test_a_killed_training_ends_with_the_bytes_of_one_that_was_not(
+    trainings: Callable[[str, str], Training], stage: str
+) -> None:
+    whole, broken = trainings(stage, "whole"), trainings(stage, "broken")
+    whole.finish()
+    chance = random.Random(stage)
+    for number in range(KILLS):
+        # The first line names the device, the next an epoch each, or what it goes on from
+        broken.kill_after(lines=2 + 5 * number, seconds=chance.uniform(0, 0.3))
+        assert len(broken.checkpoints()) == 1
+    said = broken.finish()
+    assert "going on from a checkpoint: epoch " in said
+    assert broken.files() == whole.files()
+    assert whole.checkpoints() == broken.checkpoints() == []
+    assert list(broken.folder.rglob("*.tmp")) == []
+
+
+def test_two_of_the_same_training_never_run_at_once(trainings: Callable[[str, str], Training]) -> None:
+    training = trainings("train_birnn", "twice")
+    first = training.start()
+    assert first.stdout is not None
+    for _ in range(3):
+        first.stdout.readline()
+    first.send_signal(signal.SIGSTOP)
+    second = training.start()
+    assert second.stdout is not None
+    said = second.stdout.readline()
+    first.send_signal(signal.SIGCONT)
+    assert "model: waiting for another process that trains the very same" in said
+    first.communicate()
+    second.communicate()
+    assert first.returncode == second.returncode == 0
+    assert training.checkpoints() == []
