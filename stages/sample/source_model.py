@@ -35,7 +35,7 @@ SCALE = (0.4, 1.0)  # least and greatest part of the drawn picture in a crop
 RATES = (1e-3, 1e-3, 3e-4)  # Adam's learning rate, epoch by epoch
 # Batch norm's scale at the start. It makes small features, as long training on many pictures does: with those of a
 # scale of 1, fine-tuning's learning rate for the output layer would overshoot.
-GAMMA = 0.25
+GAMMA = 0.1
 BATCH = 32
 SEED = 21
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
