@@ -67,6 +67,8 @@ def checkpoint(name: str, decisive: dict[str, Any], inputs: list[Path], hardware
     with cache_errors():
         folder.mkdir(parents=True, exist_ok=True)
     with locked(path.with_suffix(".lock"), f"{name}: waiting for another process that trains the very same"):
+        for half in folder.glob(f".{path.name}.*.tmp"):  # of a process that was killed while it saved
+            half.unlink()
         if not path.exists() and _others(folder, name):
             _say(f"{name}: starting afresh; a checkpoint of other params, inputs or code is left alone")
         yield Checkpoint(path)

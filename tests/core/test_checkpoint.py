@@ -336,6 +336,14 @@ def test_nobody_else_can_hold_it_meanwhile(held: Any) -> None:
         FileLock(saved.path.with_suffix(".lock")).acquire(timeout=0)
 
 
+def test_what_a_killed_save_left_is_deleted(held: Any) -> None:
+    half = path_of(held())
+    half = half.with_name(f".{half.name}.123.tmp")
+    half.write_bytes(b"half")
+    with held():
+        assert not half.exists()
+
+
 def test_old_checkpoints_are_deleted(held: Any) -> None:
     old = break_off(held())
     past = time.time() - KEPT - 60

@@ -61,7 +61,7 @@ class Training:
         process.stdout.close()
 
     def checkpoints(self) -> list[str]:
-        return [path.name for path in (self.folder / "cache/checkpoints").glob("*") if path.suffix != ".lock"]
+        return [path.name for path in (self.folder / "cache/checkpoints").glob("[!.]*.pt")]
 
     def files(self) -> dict[str, bytes]:
         out = self.folder / "out/model"
