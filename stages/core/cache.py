@@ -13,7 +13,7 @@ from stages.core.files import InputError
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: $SENTIDOG_CACHE, or this system's place for a user's cache."""
+    """Where downloads and checkpoints are kept: $SENTIDOG_CACHE, or this system's place for a user's cache."""
     folder = os.environ.get("SENTIDOG_CACHE")
     return Path(folder).expanduser() if folder else platformdirs.user_cache_path("sentidog")
 
@@ -38,9 +38,13 @@ def locked(path: Path, waiting: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        print(f"{waiting} ({path})", file=sys.stderr, flush=True)
+        say(f"{waiting} ({path})")
         lock.acquire()
     try:
         yield
     finally:
         lock.release()
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from stages.core.cache import cache_errors, cache_folder, locked
+from stages.core.cache import cache_errors, cache_folder, locked, say
 from stages.core.device import Hardware
 from stages.core.files import replacing
 
@@ -40,7 +40,7 @@ class Checkpoint:
         except Exception as problem:  # a damaged file can raise anything
             aside = self.path.with_suffix(".damaged")
             self.path.replace(aside)
-            _say(f"a damaged checkpoint was set aside as {aside} ({problem}); starting afresh")
+            say(f"a damaged checkpoint was set aside as {aside} ({problem}); starting afresh")
             return None
 
     def save(self, state: dict[str, Any]) -> None:
@@ -70,10 +70,10 @@ def checkpoint(name: str, decisive: dict[str, Any], inputs: list[Path], hardware
         for half in folder.glob(f".{path.name}.*.tmp"):  # of a process that was killed while it saved
             half.unlink()
         if not path.exists() and _others(folder, name):
-            _say(f"{name}: starting afresh; a checkpoint of other params, inputs or code is left alone")
+            say(f"{name}: starting afresh; a checkpoint of other params, inputs or code is left alone")
         yield Checkpoint(path)
         path.unlink(missing_ok=True)
-    path.with_suffix(".lock").unlink(missing_ok=True)
+        # The lock file stays: another process may be waiting for it, and a third would make a new one
 
 
 def _fingerprint(decisive: dict[str, Any], inputs: list[Path], hardware: Hardware) -> str:
@@ -102,13 +102,9 @@ def _others(folder: Path, name: str) -> list[Path]:
     left = []
     for path in folder.glob(f"{name}-*.pt"):
         lock = FileLock(path.with_suffix(".lock"))
-        with suppress(Timeout), lock.acquire(timeout=0):
+        with suppress(Timeout, FileNotFoundError), lock.acquire(timeout=0):  # in use, or just done with
             if time.time() - path.stat().st_mtime > KEPT:
                 path.unlink()
             else:
                 left.append(path)
     return left
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

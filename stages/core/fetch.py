@@ -4,7 +4,6 @@ import hashlib
 import os
 import random
 import re
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import requests
 import urllib3
 
-from stages.core.cache import cache_errors, cache_folder, locked
+from stages.core.cache import cache_errors, cache_folder, locked, say
 from stages.core.files import InputError, read_json, write_json
 from stages.core.progress import progress
 
@@ -108,7 +107,7 @@ def fetch(name: str, mirrors: Sequence[Mirror], hint: str) -> Path:
             try:
                 return _remote(name, mirror) if mirror.is_remote else _local(mirror)
             except RefusedError as problem:
-                _say(f"{name}: {mirror.url}: {problem}")
+                say(f"{name}: {mirror.url}: {problem}")
                 failures.append(f"  {mirror.url}: {problem}")
     wanted = mirrors[0].file_name if mirrors else "a file: no url is given"
     raise InputError("\n".join([f"{name}: could not get {wanted}", *failures, hint]))
@@ -158,7 +157,7 @@ def _cached(name: str, mirror: Mirror, slot: Slot) -> Path | None:
     if _known(slot.record) != _state(path, mirror):
         if wrong := _wrong(path, mirror):
             path.unlink()
-            _say(f"{name}: {path} in the cache is not what it should be: {wrong}; deleted")
+            say(f"{name}: {path} in the cache is not what it should be: {wrong}; deleted")
             return None
         write_json(slot.record, _state(path, mirror))
     return path
@@ -174,7 +173,7 @@ def _download(name: str, mirror: Mirror, slot: Slot) -> Path:
         wrong = _wrong(slot.part, mirror)
         if wrong and resumed:  # the two halves may come from different files: a fresh one deserves its chance
             slot.drop_part()
-            _say(f"{name}: {mirror.url}: {wrong}; deleted, starting over")
+            say(f"{name}: {mirror.url}: {wrong}; deleted, starting over")
             _fill(name, session, mirror, slot)
             wrong = _wrong(slot.part, mirror)
     if wrong:
@@ -210,7 +209,7 @@ def _fill(name: str, session: requests.Session, mirror: Mirror, slot: Slot) -> b
                 raise RefusedError(f"{problem} (tried {failures} times)") from problem
             if pause > LONGEST_PAUSE:
                 raise RefusedError(f"{problem}, and asks to wait {pause:.0f} s") from problem
-            _say(f"{name}: {mirror.url}: {problem}; trying again in {pause:.0f} s")
+            say(f"{name}: {mirror.url}: {problem}; trying again in {pause:.0f} s")
             time.sleep(pause)
 
 
@@ -391,7 +390,3 @@ def _root(problem: BaseException) -> str:
     while deeper := problem.__cause__ or problem.__context__:
         problem = deeper
     return getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

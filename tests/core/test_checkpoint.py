@@ -344,6 +344,23 @@ def test_what_a_killed_save_left_is_deleted(held: Any) -> None:
         assert not half.exists()
 
 
+def test_a_checkpoint_that_goes_while_another_training_looks_round_is_no_error(
+    held: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = break_off(held())
+    monkeypatch.setattr(module.time, "time", lambda: gone.unlink() or 0.0)  # between the list and the look at it
+    with held(params=2) as saved:
+        assert saved.load() is None
+    assert not gone.exists()
+
+
+def test_the_lock_outlives_success_for_whoever_waits_for_it(held: Any) -> None:
+    lock = path_of(held()).with_suffix(".lock")
+    before = lock.stat().st_ino
+    path_of(held())
+    assert lock.stat().st_ino == before
+
+
 def test_old_checkpoints_are_deleted(held: Any) -> None:
     old = break_off(held())
     past = time.time() - KEPT - 60
