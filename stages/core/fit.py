@@ -12,11 +12,22 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from stages.core.checkpoint import Checkpoint
-from stages.core.device import Hardware
+from stages.core.device import Hardware, Wishes
 from stages.core.files import InputError, write_json
 from stages.core.progress import progress as progress_bar
 
 CHECK_EVERY = 50  # batches between looks at the loss: each look waits for the device
+
+
+class Training(Wishes, Protocol):
+    """The keys of params.yaml that every training section holds."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def lr(self) -> float: ...
 
 
 class Batch(NamedTuple):

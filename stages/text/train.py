@@ -8,25 +8,19 @@ import torch
 from torch import nn
 
 from stages.core.checkpoint import checkpoint
-from stages.core.device import Wishes, prepare
+from stages.core.device import prepare
 from stages.core.files import write_json
-from stages.core.fit import fit
+from stages.core.fit import Training, fit
 from stages.core.tensors import read_tensors, write_tensors
 from stages.text.batches import TEST_BATCH, ReviewBatches
 from stages.text.ragged import read_reviews
 
 
-class Settings(Wishes, Protocol):
+class Settings(Training, Protocol):
     """The keys of params.yaml that both sections hold."""
 
     @property
-    def seed(self) -> int: ...
-    @property
-    def epochs(self) -> int: ...
-    @property
     def batch_size(self) -> int: ...
-    @property
-    def lr(self) -> float: ...
     @property
     def mask_padding(self) -> bool: ...
     @property
@@ -67,8 +61,7 @@ def train(
             "threads": hardware.threads,
         },
     }
-    numbers = {name: getattr(settings, name) for name in ("seed", "epochs", "batch_size", "lr")}
-    with checkpoint(out.name, {**config, **numbers}, list(paths), hardware) as saved:
+    with checkpoint(out.name, {**config, "params": vars(settings)}, list(paths), hardware) as saved:
         fit(model, optimizer, train_batches, test_batches, settings.epochs, hardware, out, saved)
         write_tensors(out / "model.safetensors", model.state_dict())
         write_json(out / "config.json", config)

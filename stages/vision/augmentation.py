@@ -27,9 +27,6 @@ class Augment(Protocol):
     def hue(self) -> float: ...
 
 
-KEYS = ("scale", "ratio", "horizontal_flip", "vertical_flip", "brightness", "contrast", "saturation", "hue")
-
-
 class Transform(Protocol):
     def __call__(self, picture: Image) -> Image:
         """Return an RGB picture, image_size by image_size pixels."""

@@ -7,25 +7,19 @@ from typing import NamedTuple, Protocol
 import torch
 
 from stages.core.checkpoint import checkpoint
-from stages.core.device import Wishes, prepare
+from stages.core.device import prepare
 from stages.core.files import InputError, write_json
-from stages.core.fit import fit
+from stages.core.fit import Training, fit
 from stages.core.tensors import write_tensors
-from stages.vision.augmentation import KEYS, Augment, augmented_view, central_view
+from stages.vision.augmentation import Augment, augmented_view, central_view
 from stages.vision.batches import Normalisation, PictureBatches
 from stages.vision.networks import Classifier, parameter_groups
 from stages.vision.pictures import read_pictures
 
 
-class Settings(Wishes, Protocol):
+class Settings(Training, Protocol):
     """The keys of params.yaml that both sections hold."""
 
-    @property
-    def seed(self) -> int: ...
-    @property
-    def epochs(self) -> int: ...
-    @property
-    def lr(self) -> float: ...
     @property
     def weight_decay(self) -> float: ...
 
@@ -91,15 +85,8 @@ def train(
             "threads": hardware.threads,
         },
     }
-    decisive = {
-        **config,
-        **{name: getattr(settings, name) for name in ("seed", "epochs", "lr", "weight_decay")},
-        "augment": {name: getattr(task.augment, name) for name in KEYS},
-        "batch_size": task.batch_size,
-        "output_lr_factor": output_lr_factor,
-        "frozen": classifier.frozen,
-    }
-    with checkpoint(out.name, decisive, list(task.inputs), hardware) as saved:
+    numbers = {"params": vars(settings), "augment": vars(task.augment), "batch_size": task.batch_size}
+    with checkpoint(out.name, {**config, **numbers}, list(task.inputs), hardware) as saved:
         fit(classifier, optimizer, train_batches, test_batches, settings.epochs, hardware, out, saved)
         write_tensors(out / "model.safetensors", classifier.network.state_dict())
         write_json(out / "config.json", config)
