@@ -20,6 +20,7 @@ from stages.text.textcnn import TextCNN
 from stages.text.tokens import tokenizer
 from stages.text.train import train
 from stages.text.vocabulary import build_vocabulary, write_vocabulary
+from tests.project import FirstRepro, Project, copy_of_this_project, surroundings
 from tests.vision.tiny import Folder
 
 
@@ -95,3 +96,39 @@ def trained_pictures(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     folder.scratch()
     folder.compare()
     return folder
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return surroundings(tmp_path_factory.mktemp("surroundings"))
+
+
+@pytest.fixture(scope="session")
+def _reproduced(
+    tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], _surroundings: None
+) -> tuple[Project, FirstRepro]:
+    folder, archives = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("archives")
+    project = copy_of_this_project(folder, archives, environment | {"SENTIDOG_CACHE": os.environ["SENTIDOG_CACHE"]})
+    first = FirstRepro(project.repro(), project.changed())
+    project.git("add", ".")
+    project.git("commit", "-q", "-m", "reproduced")
+    return project, first
+
+
+@pytest.fixture(scope="session")
+def ready(_reproduced: tuple[Project, FirstRepro]) -> Project:
+    """The scratch copy after its first `dvc repro`, committed before and after."""
+    return _reproduced[0]
+
+
+@pytest.fixture(scope="session")
+def first(_reproduced: tuple[Project, FirstRepro]) -> FirstRepro:
+    """What the first `dvc repro` did."""
+    return _reproduced[1]
+
+
+@pytest.fixture
+def project(ready: Project) -> Iterator[Project]:
+    """The scratch copy, committed, with nothing to do."""
+    yield ready
+    ready.restore()

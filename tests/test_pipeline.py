@@ -1,203 +1,30 @@
 """The whole pipeline by the real `dvc`, in a scratch copy of this working tree with small data and small models."""
 
-import io
 import json
-import os
-import re
 import shutil
-import subprocess
 import sys
-import tarfile
-import zipfile
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 import yaml
-from torchvision import models
 
-from stages.sample.reviews import write_imdb
-from tests.vision.tiny import ARCH, SHAPES, drawn
+from tests.project import ROOT, STAGES, FirstRepro, Project, files, in_git, outs, ran
 
-ROOT = Path(__file__).parents[1]
-STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-REVIEWS = {"train": 75, "test": 40}  # per class
-PICTURES = {"train": 8, "test": 4}  # per class
 FROM_VOCABULARY = {"build_vocab", "tensorize", "embed_glove", "train_birnn", "train_textcnn", "evaluate"}
 FROM_AUGMENTATION = {"show_augmentation", "finetune", "scratch", "compare"}
 
 
-def outs(*stages: str) -> list[str]:
-    return [out if isinstance(out, str) else next(iter(out)) for name in stages for out in STAGES[name]["outs"]]
-
-
-def in_git() -> list[str]:
-    """The outs that git holds and DVC's cache does not."""
-    return [next(iter(out)) for stage in STAGES.values() for out in stage["outs"] if not isinstance(out, str)]
-
-
-def files(folder: Path, *paths: str) -> dict[str, bytes]:
-    found = {}
-    for path in paths:
-        whole = folder / path
-        for file in sorted(whole.rglob("*")) if whole.is_dir() else [whole]:
-            if file.is_file():
-                found[str(file.relative_to(folder))] = file.read_bytes()
-    return found
-
-
-class Project:
-    """A copy of the project, and the commands in it."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder, self.environment = folder, environment
-        self.first_ran: list[str] = []  # by the first repro
-        self.first_changed: set[str] = set()  # by the first repro, as git sees it
-        self.said = ""  # by the experiment
-        self.before: dict[str, bytes] = {}  # the BiRNN's files before the experiment
-
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
-        )
-
-    def dvc(self, *arguments: str) -> str:
-        done = self.run(sys.executable, "-m", "dvc", *arguments)
-        assert done.returncode == 0, f"dvc {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    def repro(self, *arguments: str) -> list[str]:
-        """The stages that `dvc repro` runs."""
-        return ran(self.dvc("repro", *arguments))
-
-    def git(self, *arguments: str) -> str:
-        done = self.run("git", *arguments)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def edit(self, values: dict[str, Any]) -> None:
-        path = self.folder / "params.yaml"
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for place, value in values.items():
-            section = params
-            *sections, key = place.split(".")
-            for name in sections:
-                section = section[name]
-            assert key in section
-            section[key] = value
-        path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-
-    def changed(self) -> set[str]:
-        return {line[3:] for line in self.git("status", "--porcelain", "--untracked-files=all").splitlines()}
-
-    def restore(self) -> None:
-        self.git("checkout", "-q", ".")
-        self.dvc("checkout", "-q", "--force")
-
-
-def ran(output: str) -> list[str]:
-    return re.findall(r"Running stage '(\w+)'", output)
-
-
-def write_small_imdb(path: Path, whole: Path) -> None:
-    write_imdb(whole)
-    counts: dict[str, int] = {}
-    with tarfile.open(whole) as source, tarfile.open(path, "w:gz") as small:
-        for member in source:
-            folder = str(Path(member.name).parent)
-            counts[folder] = counts.get(folder, 0) + 1
-            file = source.extractfile(member)
-            if file and counts[folder] <= REVIEWS.get(folder.split("/")[1] if "/" in folder else "", 0):
-                small.addfile(member, io.BytesIO(file.read()))
-
-
-def write_small_hotdog(path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        for half, first in (("train", 0), ("test", 1000)):
-            for name in list(SHAPES)[:2]:
-                for i in range(PICTURES[half]):
-                    archive.writestr(f"shapes/{half}/{name}/{i}.png", drawn(name, first + i))
-
-
-def write_small_source_model(path: Path) -> None:
-    torch.manual_seed(0)
-    torch.save(models.get_model(ARCH, num_classes=5).state_dict(), path)
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("surroundings")
-    # Neither a hook's GIT_DIR nor a user's configuration; bytecode kept from stage to stage, or each compiles torch
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_", "PYTHON"))}
-    return kept | {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "OMP_NUM_THREADS": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "DVC_GLOBAL_CONFIG_DIR": str(folder / "global"),
-        "DVC_SYSTEM_CONFIG_DIR": str(folder / "system"),
-        "DVC_SITE_CACHE_DIR": str(folder / "site"),
-        "DVC_NO_ANALYTICS": "1",
-    }
-
-
-@pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Project:
-    """The scratch copy after its first `dvc repro`, committed before and after."""
-    folder = tmp_path_factory.mktemp("project")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
-    ).stdout.split("\0")  # fmt: skip
-    for name in listed:
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    given = tmp_path_factory.mktemp("archives")
-    write_small_imdb(given / "imdb.tar.gz", given / "whole.tar.gz")
-    write_small_hotdog(given / "hotdog.zip")
-    write_small_source_model(given / "source.pth")
-    project = Project(folder, environment)
-    for name, file in (("imdb", "imdb.tar.gz"), ("hotdog", "hotdog.zip"), ("source_model", "source.pth")):
-        project.edit({f"sources.{name}.sample.urls": [str(given / file)]})
-    project.edit({"build_vocab.min_freq": 3, "tensorize.max_len": 60})
-    project.edit({"pictures.arch": ARCH, "pictures.image_size.sample": 32, "pictures.batch_size.sample": 8})
-    for name in ("train_birnn", "train_textcnn", "evaluate", "finetune", "scratch", "compare"):
-        project.edit({f"{name}.threads": 1, f"{name}.device": "cpu"})
-    for name in ("train_birnn", "train_textcnn", "finetune", "scratch"):
-        project.edit({f"{name}.epochs": 1})
-    for name in ("train_birnn", "train_textcnn"):
-        project.edit({f"{name}.batch_size": 16})
-    project.edit({"train_birnn.num_hiddens": 8, "train_birnn.num_layers": 1, "train_textcnn.num_channels": 4})
-    project.git("init", "-q")
-    for name, value in {"user.name": "tester", "user.email": "tester@example.org", "gc.auto": "0"}.items():
-        project.git("config", name, value)
-    project.git("add", ".")
-    project.git("commit", "-q", "-m", "as it came")
-    project.first_ran = project.repro()
-    project.first_changed = project.changed()
-    project.git("add", ".")
-    project.git("commit", "-q", "-m", "reproduced")
-    return project
-
-
-@pytest.fixture
-def project(ready: Project) -> Iterator[Project]:
-    """The scratch copy, committed, with nothing to do."""
-    yield ready
-    ready.restore()
-
-
-def test_the_first_repro_runs_every_stage_after_those_it_needs(ready: Project) -> None:
-    assert sorted(ready.first_ran) == sorted(STAGES)
+def test_the_first_repro_runs_every_stage_after_those_it_needs(first: FirstRepro) -> None:
+    assert sorted(first.ran) == sorted(STAGES)
     made_by = {out: name for name in STAGES for out in outs(name)}
     for name, stage in STAGES.items():
         for dep in stage["deps"]:
             if dep in made_by:
-                assert ready.first_ran.index(made_by[dep]) < ready.first_ran.index(name)
+                assert first.ran.index(made_by[dep]) < first.ran.index(name)
 
 
 def test_every_declared_out_is_there(ready: Project) -> None:
@@ -206,9 +33,9 @@ def test_every_declared_out_is_there(ready: Project) -> None:
         assert any(path.iterdir()) if path.is_dir() else path.stat().st_size > 0, out
 
 
-def test_a_repro_changes_nothing_that_git_holds_but_the_lock_and_the_figures(ready: Project) -> None:
-    assert "dvc.lock" in ready.first_changed
-    for path in ready.first_changed - {"dvc.lock"}:
+def test_a_repro_changes_nothing_that_git_holds_but_the_lock_and_the_figures(first: FirstRepro) -> None:
+    assert "dvc.lock" in first.changed
+    for path in first.changed - {"dvc.lock"}:
         assert any(path == out or path.startswith(f"{out}/") for out in in_git()), path
 
 
@@ -294,12 +121,17 @@ def test_an_experiment_in_a_folder_of_its_own_leaves_the_workspace_alone(project
 # An experiment in the workspace, and what DVC shows of it
 
 
+class Experiment(NamedTuple):
+    project: Project
+    said: str
+    before: dict[str, bytes]  # the BiRNN's files
+
+
 @pytest.fixture(scope="module")
-def experiment(ready: Project) -> Iterator[Project]:
+def experiment(ready: Project) -> Iterator[Experiment]:
     """The scratch copy after an experiment in the workspace."""
-    ready.before = files(ready.folder, *outs("train_birnn"))
-    ready.said = ready.dvc("exp", "run", "--name", "slow", "-S", "train_birnn.lr=1e-5")
-    yield ready
+    before = files(ready.folder, *outs("train_birnn"))
+    yield Experiment(ready, ready.dvc("exp", "run", "--name", "slow", "-S", "train_birnn.lr=1e-5"), before)
     ready.restore()
 
 
@@ -312,32 +144,32 @@ def experiments(project: Project) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_an_experiment_takes_a_rate_that_dvc_writes_as_a_string(experiment: Project) -> None:
+def test_an_experiment_takes_a_rate_that_dvc_writes_as_a_string(experiment: Experiment) -> None:
     assert ran(experiment.said) == ["train_birnn", "evaluate"]
-    written = yaml.safe_load((experiment.folder / "params.yaml").read_text())["train_birnn"]["lr"]
+    written = yaml.safe_load((experiment.project.folder / "params.yaml").read_text())["train_birnn"]["lr"]
     assert written == "1e-05"  # if DVC or PyYAML has mended it, the checker's special case can go
     model = "artifacts/birnn/model.safetensors"
-    assert (experiment.folder / model).read_bytes() != experiment.before[model]
+    assert (experiment.project.folder / model).read_bytes() != experiment.before[model]
 
 
-def test_params_diff_shows_the_new_rate_alone(experiment: Project) -> None:
-    diff = json.loads(experiment.dvc("params", "diff", "--json", "HEAD"))
+def test_params_diff_shows_the_new_rate_alone(experiment: Experiment) -> None:
+    diff = json.loads(experiment.project.dvc("params", "diff", "--json", "HEAD"))
     assert diff.keys() == {"params.yaml"}
     assert diff["params.yaml"].keys() == {"train_birnn.lr"}
     assert diff["params.yaml"]["train_birnn.lr"]["old"] == 0.01
     assert float(diff["params.yaml"]["train_birnn.lr"]["new"]) == 1e-5
 
 
-def test_metrics_diff_shows_the_figures_of_the_changed_model(experiment: Project) -> None:
-    diff = json.loads(experiment.dvc("metrics", "diff", "--json", "HEAD"))
+def test_metrics_diff_shows_the_figures_of_the_changed_model(experiment: Experiment) -> None:
+    diff = json.loads(experiment.project.dvc("metrics", "diff", "--json", "HEAD"))
     assert "train.loss" in diff["artifacts/birnn/metrics.json"]
     changed = diff["artifacts/evaluation/metrics.json"]
     assert "birnn.loss" in changed
     assert not [name for name in changed if name.startswith("textcnn")]
 
 
-def test_exp_show_has_the_experiment_with_its_params_and_metrics(experiment: Project) -> None:
-    shown = experiments(experiment)["slow"]
+def test_exp_show_has_the_experiment_with_its_params_and_metrics(experiment: Experiment) -> None:
+    shown = experiments(experiment.project)["slow"]
     assert float(shown["params"]["params.yaml"]["data"]["train_birnn"]["lr"]) == 1e-5
     metrics = {path: entry["data"] for path, entry in shown["metrics"].items()}
     assert metrics.keys() == {
@@ -347,9 +179,9 @@ def test_exp_show_has_the_experiment_with_its_params_and_metrics(experiment: Pro
     assert 0 <= metrics["artifacts/evaluation/metrics.json"]["birnn"]["accuracy"] <= 1
 
 
-def test_plots_diff_finds_its_files(experiment: Project) -> None:
-    said = experiment.dvc("plots", "diff", "HEAD", "--out", "plots-page")
-    page = experiment.folder / "plots-page" / "index.html"
+def test_plots_diff_finds_its_files(experiment: Experiment) -> None:
+    said = experiment.project.dvc("plots", "diff", "HEAD", "--out", "plots-page")
+    page = experiment.project.folder / "plots-page" / "index.html"
     assert page.stat().st_size > 1000
     assert "Reviews: test accuracy by epoch" in page.read_text(encoding="utf-8")
     shutil.rmtree(page.parent)

@@ -4,6 +4,7 @@ The place is outside the project, so that it outlives `dvc exp run --temp` and i
 """
 
 import hashlib
+import io
 import json
 import os
 import sys
@@ -45,8 +46,10 @@ class Checkpoint:
 
     def save(self, state: dict[str, Any]) -> None:
         """Write `state` so that the file is whole whenever the process or the machine stops."""
+        whole = io.BytesIO()  # torch.save hides a full disk's OSError behind an error of its own
+        torch.save(state, whole)
         with cache_errors(), replacing(self.path) as temporary, temporary.open("wb") as file:
-            torch.save(state, file)
+            file.write(whole.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         self.saved = time.monotonic()

@@ -1,5 +1,6 @@
 """The guard at the end of every stage script."""
 
+import errno
 import inspect
 import os
 import sys
@@ -12,6 +13,9 @@ from stages.core.files import InputError
 # A thread that waits longer than a moment gives its core up. By default it spins for milliseconds, and a busy
 # neighbour makes two threads on two cores ten times as slow. Read when torch is loaded, hence here.
 os.environ.setdefault("GOMP_SPINCOUNT", "4000")
+
+# What the disk can say to a write, and no bug of ours can cause
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def run(main: Callable[..., None]) -> None:
@@ -26,10 +30,15 @@ def run(main: Callable[..., None]) -> None:
 
 @contextmanager
 def reporting() -> Iterator[None]:
-    """Turn an InputError into one message and exit code 1, Ctrl-C into exit code 130."""
+    """Turn an InputError or a disk's refusal into one message and exit code 1, Ctrl-C into exit code 130."""
     try:
         yield
     except InputError as problem:
         sys.exit(f"error: {problem}")
+    except OSError as problem:
+        if problem.errno not in _DISK:
+            raise
+        place = f"{problem.filename}: " if problem.filename else ""
+        sys.exit(f"error: {place}{os.strerror(problem.errno)}\nmake room or give access there, then: dvc repro")
     except KeyboardInterrupt:
         sys.exit(130)

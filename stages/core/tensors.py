@@ -1,6 +1,8 @@
 """Tensors on disk as safetensors: nothing in them can run, the same tensors give the same bytes."""
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,13 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], about: dict[str,
     dense = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         # One key: safetensors keeps several in no fixed order.
-        save_file(dense, temporary, {"about": json.dumps(about or {}, ensure_ascii=False)})
+        metadata = {"about": json.dumps(about or {}, ensure_ascii=False)}
+        try:
+            save_file(dense, temporary, metadata)
+        except SafetensorError as problem:
+            if failed := re.search(r"\(os error (\d+)\)", str(problem)):
+                raise OSError(int(failed[1]), os.strerror(int(failed[1]))) from problem
+            raise
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
