@@ -24,6 +24,10 @@ from tests.project import FirstRepro, Project, copy_of_this_project, surrounding
 from tests.vision.tiny import Folder
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=5, help="how often tests/faults/test_campaign.py kills the pipeline")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:

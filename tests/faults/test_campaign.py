@@ -1,0 +1,92 @@
+"""The whole pipeline, killed again and again at moments of chance: it ends with the bytes of one that never was.
+
+    uv run pytest tests/faults/test_campaign.py --kills 30
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.project import STAGES, Project, files, outs
+
+LONGEST = 12.0  # seconds to a kill; the slowest stage takes less, so that each round gets further
+GROUP, DVC_ALONE = "dvc and its stage", "dvc alone"
+
+
+def start(project: Project) -> subprocess.Popen[bytes]:
+    log = (project.folder.parent / "log.txt").open("ab")
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=project.folder,
+        env=project.environment,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+
+
+def kill(process: subprocess.Popen[bytes], whom: str) -> None:
+    if whom == GROUP:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()
+
+
+def orphans(folder: Path) -> list[int]:
+    """Processes that still run in `folder`: a stage whose dvc was killed."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").readlink() == folder and b"stages." in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue  # gone meanwhile
+    return found
+
+
+def same_results(one: Project, other: Project) -> None:
+    every = outs(*STAGES)
+    mine, theirs = (files(project.folder, *every) for project in (one, other))
+    assert mine.keys() == theirs.keys()
+    for path, content in theirs.items():
+        if not path.endswith("timing.json"):
+            assert mine[path] == content, path
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
+def test_a_pipeline_that_is_killed_ends_as_one_that_was_not(
+    ready: Project, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    kills = request.config.getoption("--kills")
+    chance = random.Random(kills)
+    cache = tmp_path / "cache"
+    project, done, rounds = None, 0, 0
+    while done < kills or project is not None:
+        if project is None:
+            rounds += 1
+            project = ready.clone(tmp_path / f"round{rounds}" / "project", "HEAD~1")
+            project.environment = project.environment | {"SENTIDOG_CACHE": str(cache)}
+        process = start(project)
+        try:
+            process.wait(chance.uniform(0.2, LONGEST) if done < kills else 600)
+        except subprocess.TimeoutExpired:
+            assert done < kills, (project.folder.parent / "log.txt").read_text()
+            kill(process, (GROUP, DVC_ALONE)[done % 2])
+            done += 1
+            continue
+        assert process.returncode == 0, (project.folder.parent / "log.txt").read_text()
+        while orphans(project.folder):
+            time.sleep(0.1)
+        same_results(project, ready)
+        assert project.repro() == []
+        assert not list((cache / "checkpoints").glob("[!.]*.pt"))
+        assert not [path for path in project.folder.rglob("*.tmp") if ".dvc" not in path.parts]
+        project = None
+    print(f"{done} kills, {rounds} pipelines, nothing lost")
