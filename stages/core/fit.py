@@ -1,5 +1,6 @@
 """The one training loop, and the pass over a test half that training and evaluation share."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -110,6 +111,8 @@ def fit(
             start = time.perf_counter()
             loss, accuracy = epoch.figures()
             test_loss, test_accuracy = score(*predict(model, test, hardware, f"epoch {number + 1}, test"))
+            if not math.isfinite(test_loss):
+                raise _infinite(f"epoch {number + 1}, test half", test_loss)
             row = {
                 "train/loss": loss,
                 "train/accuracy": accuracy,
@@ -215,10 +218,13 @@ def _refuse_infinite(losses: Tensor, name: str) -> None:
     bad = (~losses.isfinite()).nonzero()
     if len(bad):
         batch = int(bad[0])
-        raise InputError(
-            f"{name}, batch {batch + 1}: the loss is {losses[batch]:.4g}; "
-            "try a smaller lr, and look for numbers in its inputs that are not finite"
-        )
+        raise _infinite(f"{name}, batch {batch + 1}", float(losses[batch]))
+
+
+def _infinite(where: str, loss: float) -> InputError:
+    return InputError(
+        f"{where}: the loss is {loss:.4g}; try a smaller lr, and look for numbers in its inputs that are not finite"
+    )
 
 
 @torch.no_grad()

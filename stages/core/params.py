@@ -189,13 +189,13 @@ class Pictures(Section):
 class Augment(Section):
     scale: Annotated[
         list[Part],
-        AfterValidator(_ascending),
         _allowed("two numbers above 0, up to 1, the smaller one first", min_length=2, max_length=2),
+        AfterValidator(_ascending),
     ]
     ratio: Annotated[
         list[Rate],
-        AfterValidator(_ascending),
         _allowed("two numbers above 0, the smaller one first", min_length=2, max_length=2),
+        AfterValidator(_ascending),
     ]
     horizontal_flip: Probability
     vertical_flip: Probability
@@ -244,7 +244,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise InputError(f"{path}: {problem.strerror}; run from the project's folder, which holds it") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:  # a date 2001-99-99 is a ValueError
         raise InputError(f"{path} is not YAML: {problem}") from None
     try:
         return Params.model_validate(values)

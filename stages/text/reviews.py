@@ -16,6 +16,7 @@ from stages.core.progress import progress
 SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("label", pa.string()), ("rating", pa.int8())])
 LABELS = {"neg": "negative", "pos": "positive"}  # folder -> class
 HALVES = ("train", "test")
+LARGEST = 1 << 24  # bytes of a review: a thousand times the longest real one
 
 _GZIP_ERRORS: tuple[Any, ...] = (igzip.BadGzipFile, igzip_lib.IsalError)  # whose type stubs call them instances
 _MEMBER = re.compile(rf"(?:\./)?[^/]+/({'|'.join(HALVES)})/({'|'.join(LABELS)})/([^/]+)")
@@ -28,7 +29,7 @@ def read_archive(archive: Path) -> dict[str, pa.Table]:
     Returns train and test: id ("train/pos/0_9", sorted by it), text as published, label, rating. Everything
     outside {train,test}/{pos,neg} is passed over.
 
-    Raises InputError if the archive is no whole tar.gz, if a review's name or bytes are not what they should
+    Raises InputError if the archive is no whole tar.gz, if a review's name, size or bytes are not what they should
     be, or if a class has no review.
     """
     rows: dict[str, list[tuple[str, str, str, int]]] = {half: [] for half in HALVES}
@@ -55,6 +56,8 @@ def _read_review(
     file = tar.extractfile(member) if member.isreg() else None
     if file is None:
         raise InputError(f"{member.name}: not a regular file")
+    if member.size > LARGEST:
+        raise InputError(f"{member.name}: {member.size:,} bytes; expected a review of at most {LARGEST:,}")
     try:
         text = file.read().decode("utf-8")
     except UnicodeDecodeError as problem:

@@ -16,6 +16,7 @@ from stages.core.files import InputError, read_table
 from stages.text.tokens import PAD, UNK
 
 BLOCK = 1 << 22  # bytes of text that Arrow parses at a time
+MOST_PACKED = 50  # times that a zip may be smaller than its text; vectors pack to about a third
 
 
 def read_vectors(path: Path, dim: int) -> pa.Table:
@@ -93,6 +94,9 @@ def _open(path: Path, dim: int) -> Iterator[tuple[str, IO[bytes]]]:
             return
         with zipfile.ZipFile(path) as archive:
             member = _member(path, archive.namelist(), dim)
+            size = archive.getinfo(member).file_size
+            if size > MOST_PACKED * path.stat().st_size:
+                raise InputError(f"{path}: {member} unpacks to {size:,} bytes; vectors never pack that small")
             with archive.open(member) as file:
                 yield f"{member} in {path}", file
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as problem:

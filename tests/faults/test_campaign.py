@@ -1,6 +1,6 @@
 """The whole pipeline, killed again and again at moments of chance: it ends with the bytes of one that never was.
 
-    uv run pytest tests/faults/test_campaign.py --kills 30
+uv run pytest tests/faults/test_campaign.py --kills 30
 """
 
 import os
