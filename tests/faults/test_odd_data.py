@@ -1,0 +1,81 @@
+"""Reviews in odd numbers and lengths go through every text stage."""
+
+import io
+import tarfile
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from stages.core.files import read_json
+from tests.project import ROOT, STAGES
+
+CHAIN = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed_glove", "train_birnn", "train_textcnn")
+WORDS = ("good", "bad", "film", "not", "very")
+Reviews = dict[str, list[str]]  # "train/pos" -> its texts
+
+
+def half(name: str, count: int, good: str = "a good film", bad: str = "a very bad film") -> Reviews:
+    return {f"{name}/pos": [good] * count, f"{name}/neg": [bad] * count}
+
+
+def pack(path: Path, reviews: Reviews) -> None:
+    with tarfile.open(path, "w:gz") as tar:
+        for place, texts in reviews.items():
+            for number, text in enumerate(texts):
+                info = tarfile.TarInfo(f"aclImdb/{place}/{number}_{9 if place.endswith('pos') else 2}.txt")
+                data = text.encode()
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+
+
+@pytest.mark.parametrize(
+    ("reviews", "changes"),
+    [
+        pytest.param(half("train", 1) | half("test", 1), {}, id="one review a class"),
+        pytest.param(half("train", 2) | half("test", 40), {}, id="a test half larger than the training half"),
+        pytest.param(half("train", 4, "good", "bad") | half("test", 2, "good", "bad"), {}, id="reviews of one word"),
+        pytest.param(half("train", 4) | half("test", 2, "unheard of", "\n"), {}, id="no known word, and no word"),
+        pytest.param(half("train", 3) | half("test", 2), {"batch_size": 100_000}, id="a batch larger than the data"),
+        pytest.param(
+            half("train", 2, "good film " * 50_000) | half("test", 2, bad="bad " * 100_000),
+            {},
+            id="reviews of 100,000 words",
+        ),
+        pytest.param(
+            half("train", 1, "good film " * 5_000) | half("test", 1, bad="bad " * 10_000),
+            {"max_len": 10_000},
+            id="all of 10,000 words read",
+        ),
+    ],
+)
+def test_every_stage_copes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reviews: Reviews, changes: dict[str, int]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SENTIDOG_CACHE", str(tmp_path / "cache"))
+    pack(tmp_path / "reviews.tar.gz", reviews)
+    vectors = "".join(f"{word} {i / 7} {1 - i / 3} 0.5\n" for i, word in enumerate(WORDS))
+    (tmp_path / "vectors.txt").write_text(vectors, encoding="utf-8")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["sources"]["imdb"]["sample"]["urls"] = [str(tmp_path / "reviews.tar.gz")]
+    params["sources"]["glove"]["sample"]["urls"] = [str(tmp_path / "vectors.txt")]
+    params["build_vocab"]["min_freq"] = 1
+    params["embed_glove"]["dim"] = 3
+    params["tensorize"]["max_len"] = changes.get("max_len", 500)
+    small = {"device": "cpu", "threads": 1, "epochs": 1, "batch_size": changes.get("batch_size", 64)}
+    params["train_birnn"] |= small | {"num_hiddens": 3, "num_layers": 1}
+    params["train_textcnn"] |= small | {"num_channels": 3}
+    params["evaluate"] |= {"device": "cpu", "threads": 1}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    threads = torch.get_num_threads()
+    for name in (*CHAIN, "evaluate"):
+        import_module(f"stages.{name}").main(*map(Path, STAGES[name]["cmd"].split()[3:]))
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
+    figures = read_json(Path("artifacts/evaluation/metrics.json"))
+    for model in ("birnn", "textcnn"):
+        assert 0 <= figures[model]["accuracy"] <= 1
+        assert figures[model]["loss"] < 100
