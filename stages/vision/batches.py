@@ -42,7 +42,7 @@ class PictureBatches:
         seed: int | None,
     ) -> None:
         self.examples = len(pictures)
-        self.batch_size = batch_size
+        self.sizes = _sizes(len(pictures), batch_size, alone=seed is None)
         self.device = device
         self.seed = seed
         self.labels = pictures.labels.to(device)
@@ -53,7 +53,7 @@ class PictureBatches:
         self.workers = min(WORKERS, (os.cpu_count() or 2) - 1) if device.type == "cuda" else 0
 
     def __len__(self) -> int:
-        return -(-self.examples // self.batch_size)
+        return len(self.sizes)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """Yield epoch `number` from batch `start` on: shuffled by seed and number, or without a seed in order."""
@@ -61,7 +61,7 @@ class PictureBatches:
         if self.seed is not None:
             generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
             order = torch.randperm(self.examples, generator=generator)
-        plan = [[(number, row) for row in rows.tolist()] for rows in order.split(self.batch_size)][start:]
+        plan = [[(number, row) for row in rows.tolist()] for rows in order.split(self.sizes)][start:]
         loader = DataLoader(
             self.views,
             batch_sampler=plan,
@@ -77,6 +77,14 @@ class PictureBatches:
         """Turn uint8 (batch, size, size, 3) into what the network takes."""
         pictures = pictures.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         return pictures.float().sub_(self.mean).div_(self.std)
+
+
+def _sizes(examples: int, batch_size: int, alone: bool) -> list[int]:
+    """Pictures in each batch; unless it may stay `alone`, a last one joins the batch before: batch norm needs two."""
+    count, rest = divmod(examples, batch_size)
+    if rest == 1 and count and not alone:
+        return [batch_size] * (count - 1) + [batch_size + 1]
+    return [batch_size] * count + [rest] * (rest > 0)
 
 
 class Views(Dataset[Tensor]):

@@ -133,3 +133,22 @@ def test_normalisation_is_of_red_green_and_blue(half: Callable[..., Pictures]) -
     paint = lambda _: Image.fromarray(np.full((2, 2, 3), (255, 0, 51), np.uint8))  # noqa: E731, a constant
     (batch,) = PictureBatches(half(), paint, given, 10, torch.device("cpu"), seed=None).epoch(0)
     torch.testing.assert_close(batch.inputs[0][3, :, 1, 1], torch.tensor([1.0, -1.0, (0.2 - 0.25) / 2]))
+
+
+@pytest.mark.parametrize(
+    ("size", "shuffled", "in_order"),
+    [
+        (3, [3, 3, 4], [3, 3, 3, 1]),  # of ten pictures
+        (9, [10], [9, 1]),
+        (4, [4, 4, 2], [4, 4, 2]),
+        (10, [10], [10]),
+        (99, [10], [10]),
+    ],
+)
+def test_no_picture_is_trained_on_alone(
+    half: Callable[..., Pictures], size: int, shuffled: list[int], in_order: list[int]
+) -> None:
+    for seed, sizes in ((0, shuffled), (None, in_order)):
+        given = PictureBatches(half(), central_view(32), PLAIN, size, torch.device("cpu"), seed=seed)
+        assert len(given) == len(sizes)
+        assert [len(batch.labels) for batch in given.epoch(0)] == sizes
