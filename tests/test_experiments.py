@@ -1,0 +1,122 @@
+"""Experiments by the real `dvc`: a grid in the queue, what is shown of it, and results that a second clone gets."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from tests.project import STAGES, Project, files, outs, ran
+
+GRID = ("-S", "train_textcnn.lr=0.001,0.003", "-S", "train_textcnn.dropout=0.3,0.6")
+TIMEOUT = 600  # seconds for the queue
+
+
+class Queue(NamedTuple):
+    project: Project
+    before: dict[str, bytes]  # what the workspace held
+    names: list[str]
+
+
+def shown(project: Project) -> dict[str, dict[str, Any]]:
+    """The experiments by name: state, params and metrics of each."""
+    table = json.loads(project.dvc("exp", "show", "--json"))
+    return {entry["name"]: entry["revs"][0]["data"] for commit in table for entry in commit["experiments"] or []}
+
+
+@pytest.fixture(scope="module")
+def queue(ready: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
+    """A grid of four, run two at a time in the queue of a clone that has pulled all results."""
+    folder = tmp_path_factory.mktemp("queue")
+    ready.dvc("remote", "add", "--local", "-d", "-f", "shelf", str(folder / "shelf"))
+    ready.dvc("push", "-q")
+    project = ready.clone(folder / "project")
+    project.dvc("remote", "add", "--local", "-d", "shelf", str(folder / "shelf"))
+    project.dvc("pull", "-q")
+    before = files(project.folder, "params.yaml", "dvc.lock", "dvc.yaml", *outs(*STAGES))
+    project.dvc("exp", "run", "--queue", *GRID)
+    waiting = [name for name, entry in shown(project).items() if entry["params"]]
+    assert len(waiting) == 4
+    project.dvc("queue", "start", "-j", "2")
+    done = project.run(sys.executable, "-m", "dvc", "queue", "status")
+    deadline = time.monotonic() + TIMEOUT
+    while "Queued" in done.stdout or "Running" in done.stdout or "Preparing" in done.stdout:
+        assert time.monotonic() < deadline, done.stdout
+        time.sleep(1)
+        done = project.run(sys.executable, "-m", "dvc", "queue", "status")
+    yield Queue(project, before, waiting)
+    project.run(sys.executable, "-m", "dvc", "queue", "stop", "--kill")
+
+
+def test_each_point_of_the_grid_is_an_experiment_with_its_own_results(queue: Queue) -> None:
+    found = shown(queue.project)
+    assert sorted(found) == sorted(queue.names)
+    points, figures = set(), set()
+    for entry in found.values():
+        section = entry["params"]["params.yaml"]["data"]["train_textcnn"]
+        points.add((section["lr"], section["dropout"]))
+        data = entry["metrics"]["artifacts/evaluation/metrics.json"]["data"]
+        figures.add((data["textcnn"]["loss"], data["birnn"]["loss"]))
+    assert points == {(lr, dropout) for lr in (0.001, 0.003) for dropout in (0.3, 0.6)}
+    assert len(figures) == 4
+    assert len({birnn for _, birnn in figures}) == 1
+
+
+def test_the_workspace_is_left_alone(queue: Queue) -> None:
+    project = queue.project
+    assert project.changed() == set()
+    assert files(project.folder, "params.yaml", "dvc.lock", "dvc.yaml", *outs(*STAGES)) == queue.before
+
+
+def test_the_log_of_an_experiment_is_lines_that_can_be_read(queue: Queue) -> None:
+    for name in queue.names:
+        log = queue.project.dvc("queue", "logs", name)
+        assert ran(log) == ["train_textcnn", "evaluate"]
+        assert "epoch 1, loss " in log
+        assert "\r" not in log
+        assert "\x1b" not in log
+
+
+def test_two_experiments_are_compared(queue: Queue) -> None:
+    one, other = queue.names[:2]
+    diff = json.loads(queue.project.dvc("exp", "diff", "--json", one, other))
+    assert diff["params"]["params.yaml"]
+    assert {path for path in diff["metrics"] if "birnn" in path} == set()
+    assert "textcnn.loss" in diff["metrics"]["artifacts/evaluation/metrics.json"]
+
+
+def test_an_experiment_is_applied_branched_and_kept_by_gc(queue: Queue) -> None:
+    project, name = queue.project, queue.names[0]
+    expected = shown(project)[name]
+    project.dvc("exp", "branch", name, "better")
+    assert "better" in project.git("branch")
+    project.dvc("exp", "apply", name)
+    params = yaml.safe_load((project.folder / "params.yaml").read_text(encoding="utf-8"))
+    assert params["train_textcnn"] == expected["params"]["params.yaml"]["data"]["train_textcnn"]
+    model = (project.folder / "artifacts/textcnn/model.safetensors").read_bytes()
+    assert model != queue.before["artifacts/textcnn/model.safetensors"]
+    assert project.repro() == []
+    project.dvc("exp", "remove", *queue.names[1:])
+    project.restore()
+    project.dvc("gc", "--workspace", "--all-experiments", "--force")
+    project.dvc("exp", "apply", name)
+    assert (project.folder / "artifacts/textcnn/model.safetensors").read_bytes() == model
+    project.restore()
+    assert files(project.folder, *outs(*STAGES)) == {
+        path: content for path, content in queue.before.items() if path.startswith(("data/", "artifacts/"))
+    }
+
+
+def test_a_second_clone_gets_the_results_without_training(queue: Queue, tmp_path: Path) -> None:
+    clone = queue.project.clone(tmp_path / "clone")
+    clone.dvc("remote", "add", "--local", "-d", "shelf", str(queue.project.folder.parent / "shelf"))
+    clone.environment = clone.environment | {"SENTIDOG_CACHE": str(tmp_path / "cache")}
+    assert clone.repro("--pull") == []
+    assert files(clone.folder, *outs(*STAGES)) == {
+        path: content for path, content in queue.before.items() if path.startswith(("data/", "artifacts/"))
+    }
+    assert not (tmp_path / "cache").exists()
