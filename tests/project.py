@@ -26,12 +26,13 @@ EPOCHS = {"train_birnn": 10, "train_textcnn": 10, "finetune": 2, "scratch": 2}
 
 
 def outs(*stages: str) -> list[str]:
-    return [out if isinstance(out, str) else next(iter(out)) for name in stages for out in STAGES[name]["outs"]]
+    """All that these stages write."""
+    return [out for name in stages for out in STAGES[name]["outs"]] + metrics(*stages)
 
 
-def in_git() -> list[str]:
-    """The outs that git holds and DVC's cache does not."""
-    return [next(iter(out)) for stage in STAGES.values() for out in stage["outs"] if not isinstance(out, str)]
+def metrics(*stages: str) -> list[str]:
+    """What git holds of it, DVC's cache all else."""
+    return [next(iter(out)) for name in stages for out in STAGES[name].get("metrics", [])]
 
 
 def files(folder: Path, *paths: str) -> dict[str, bytes]:

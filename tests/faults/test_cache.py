@@ -1,0 +1,101 @@
+"""DVC's cache and lock, and outputs, after they were damaged: `dvc repro` ends with what was there before."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.project import STAGES, Project, files, outs
+
+MODEL = "artifacts/textcnn/model.safetensors"
+VOCABULARY = "artifacts/vocab.parquet"
+
+
+@pytest.fixture
+def clone(ready: Project, tmp_path: Path) -> Project:
+    """A clone with a cache and all outputs of its own."""
+    project = ready.clone(tmp_path / "project")
+    project.environment = project.environment | {"SENTIDOG_CACHE": str(tmp_path / "cache")}
+    shutil.copytree(ready.folder / ".dvc/cache", project.folder / ".dvc/cache")
+    project.dvc("checkout", "-q")
+    assert project.repro() == []
+    return project
+
+
+def all_outputs(project: Project) -> dict[str, bytes]:
+    return files(project.folder, *outs(*STAGES))
+
+
+def cached(project: Project, path: str) -> Path:
+    """The object in the cache of a file that is an out."""
+    locked = yaml.safe_load((project.folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    (md5,) = {out["md5"] for stage in locked.values() for out in stage["outs"] if out["path"] == path}
+    return project.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+
+
+def edit_by_hand(project: Project) -> None:
+    for path in (VOCABULARY, "artifacts/coverage.json"):
+        with (project.folder / path).open("ab") as file:
+            file.write(b"edited")
+
+
+def delete_outputs(project: Project) -> None:
+    shutil.rmtree(project.folder / "artifacts/textcnn")
+    (project.folder / VOCABULARY).unlink()
+
+
+def delete_lock(project: Project) -> None:
+    (project.folder / "dvc.lock").unlink()
+
+
+def damage_cache(project: Project) -> None:
+    """A bad disk: other bytes in an object, whose output is gone too."""
+    found = cached(project, VOCABULARY)
+    found.chmod(0o644)
+    found.write_bytes(found.read_bytes()[:-10] + b"0123456789")
+    (project.folder / VOCABULARY).unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "reruns"),
+    [
+        (edit_by_hand, set()),
+        (delete_outputs, set()),
+        (delete_lock, set()),
+        (damage_cache, {"build_vocab"}),
+    ],
+)
+def test_what_was_harmed_comes_back(clone: Project, harm: Callable[[Project], None], reruns: set[str]) -> None:
+    before = all_outputs(clone)
+    harm(clone)
+    assert set(clone.repro()) == reruns
+    assert all_outputs(clone) == before
+    assert clone.changed() == set()
+    assert clone.repro() == []
+
+
+@pytest.mark.parametrize("link", ["hardlink", "symlink"])
+def test_outputs_that_are_links_into_the_cache_are_replaced_and_never_written_into(clone: Project, link: str) -> None:
+    clone.dvc("config", "--local", "cache.type", link)
+    clone.dvc("checkout", "--relink", "-q")
+    before, objects = all_outputs(clone), sums(clone)
+    assert not (clone.folder / MODEL).stat().st_mode & 0o222 or (clone.folder / MODEL).is_symlink()
+    clone.edit({"train_textcnn.lr": 0.02})
+    assert clone.repro() == ["train_textcnn", "evaluate"]
+    assert all_outputs(clone)[MODEL] != before[MODEL]
+    assert sums(clone).items() >= objects.items()
+    clone.git("checkout", "-q", ".")
+    assert clone.repro() == []
+    assert all_outputs(clone) == before
+
+
+def sums(project: Project) -> dict[str, str]:
+    """Every object in the cache, and whether its bytes are those that its name says."""
+    found = {}
+    for path in sorted((project.folder / ".dvc/cache/files/md5").glob("??/*")):
+        found[path.parent.name + path.name] = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    assert all(name.removesuffix(".dir") == md5 for name, md5 in found.items())
+    return found
