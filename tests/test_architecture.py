@@ -273,7 +273,7 @@ def test_only_scripts_read_params(path: str) -> None:
 
 
 class Recorder:
-    """A section of params.yaml that notes which of its keys are read; vars() of it, the checkpoint's, does not count."""
+    """A section of params.yaml that notes which of its keys are read, save by vars(), as the checkpoint does."""
 
     __slots__ = ("_place", "_section", "_seen")
 
