@@ -4,6 +4,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -43,13 +44,25 @@ def read_vectors(path: Path, dim: int) -> pa.Table:
         )
     except pa.ArrowInvalid as problem:
         raise InputError(_explain(name, data, dim) or f"{name}: {problem}") from problem
-    # Block by block: a block's columns fit the CPU's cache while they become rows.
-    blocks = [np.stack([column.to_numpy() for column in block.columns[1:]], 1) for block in table.to_batches()]
-    vectors = np.concatenate(blocks)  # (rows, dim)
+    vectors = _rows(table)
     if not np.isfinite(vectors).all():
         raise InputError(_explain(name, data, dim) or f"{name}: a number is not finite")
     words = table["word"].combine_chunks()
     return _drop_repeated(name, words, vectors, dim)
+
+
+def _rows(table: pa.Table) -> np.ndarray:
+    """Turn the columns behind the first one into rows, float32 (rows, columns)."""
+    rows = np.empty((len(table), table.num_columns - 1), np.float32)
+    blocks = table.to_batches()  # one at a time: a block's columns fit the CPU's cache while they become rows
+    starts = np.cumsum([0, *map(len, blocks)])
+
+    def fill(block: pa.RecordBatch, start: int) -> None:
+        np.stack([column.to_numpy() for column in block.columns[1:]], 1, out=rows[start : start + len(block)])
+
+    with ThreadPoolExecutor() as pool:  # NumPy copies outside Python's lock
+        list(pool.map(fill, blocks, starts))
+    return rows
 
 
 def vector_table(words: pa.Array, vectors: np.ndarray) -> pa.Table:

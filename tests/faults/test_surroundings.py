@@ -1,0 +1,78 @@
+"""Where and how people run it: two at once, odd folders and clocks, another locale, a home that cannot be written."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.project import STAGES, Project, files, metrics, outs
+
+FUTURE = 4_000_000_000.0  # in the year 2096
+
+
+def same_results(one: Project, other: Project) -> None:
+    every = outs(*STAGES)
+    mine, theirs = (files(project.folder, *every) for project in (one, other))
+    assert mine.keys() == theirs.keys()
+    assert {path for path in mine if mine[path] != theirs[path] and not path.endswith("timing.json")} == set()
+
+
+def test_two_repros_at_once_end_as_one(ready: Project, tmp_path: Path) -> None:
+    project = ready.clone(tmp_path / "project")
+    project.environment = project.environment | {"SENTIDOG_CACHE": str(tmp_path / "cache")}
+    shutil.copytree(ready.folder / ".dvc/cache/files", project.folder / ".dvc/cache/files")
+    project.dvc("checkout", "-q")
+    # Without the run cache's entries and the outs, both have to train
+    for path in outs("train_textcnn", "train_birnn"):
+        whole = project.folder / path
+        shutil.rmtree(whole) if whole.is_dir() else whole.unlink()
+    command = [sys.executable, "-m", "dvc", "repro"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    both = [subprocess.Popen(command, cwd=project.folder, env=project.environment, **pipes) for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
+    assert 0 in [process.returncode for process in both], said
+    for process, text in zip(both, said, strict=True):
+        assert process.returncode == 0 or "lock" in text, text
+        assert "Traceback" not in text
+    project.repro()
+    same_results(project, ready)
+    assert project.changed() == set()
+    assert list((tmp_path / "cache").rglob("[!.]*.pt")) == []
+
+
+def test_an_odd_folder_clock_and_locale_change_nothing(ready: Project, tmp_path: Path) -> None:
+    project = ready.clone(tmp_path / "mit Leerzeichen и кириллицей", "HEAD~1")
+    odd = {"LC_ALL": "C", "LANG": "C", "TZ": "Pacific/Kiritimati", "SENTIDOG_CACHE": str(tmp_path / "der Cache ж")}
+    project.environment = project.environment | odd
+    for name in project.git("ls-files", "-z").split("\0"):
+        if name:
+            os.utime(project.folder / name, (FUTURE, FUTURE))
+    assert sorted(project.repro()) == sorted(STAGES)
+    same_results(project, ready)
+    assert project.changed() - {"dvc.lock"} <= set(metrics(*STAGES))
+    assert project.repro() == []
+
+
+def test_a_home_that_cannot_be_written_is_told_with_the_way_out(ready: Project, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.write_text("a file, so that root cannot write into it either", encoding="utf-8")
+    removed = ("SENTIDOG_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA")
+    homeless = {name: value for name, value in ready.environment.items() if name not in removed}
+    command = [sys.executable, *STAGES["train_textcnn"]["cmd"].split()[1:-1], str(tmp_path / "out/textcnn")]
+
+    def run(**more: str) -> subprocess.CompletedProcess[str]:
+        environment = homeless | {"HOME": str(home), "USERPROFILE": str(home)} | more
+        return subprocess.run(
+            command, cwd=ready.folder, env=environment, capture_output=True, text=True, check=False
+        )
+
+    failed = run()
+    assert failed.returncode == 1
+    assert f"error: {home}" in failed.stderr
+    assert "cannot be written" in failed.stderr
+    assert "set SENTIDOG_CACHE to another folder" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert not (tmp_path / "out/textcnn/model.safetensors").exists()
+    assert run(SENTIDOG_CACHE=str(tmp_path / "elsewhere")).returncode == 0
+    assert (tmp_path / "out/textcnn/model.safetensors").exists()
