@@ -63,9 +63,7 @@ def test_a_home_that_cannot_be_written_is_told_with_the_way_out(ready: Project, 
 
     def run(**more: str) -> subprocess.CompletedProcess[str]:
         environment = homeless | {"HOME": str(home), "USERPROFILE": str(home)} | more
-        return subprocess.run(
-            command, cwd=ready.folder, env=environment, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(command, cwd=ready.folder, env=environment, capture_output=True, text=True, check=False)
 
     failed = run()
     assert failed.returncode == 1
