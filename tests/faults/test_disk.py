@@ -24,7 +24,8 @@ def run_stage(project: Project, name: str, folder: Path, limit: int) -> subproce
     return subprocess.run(
         [sys.executable, "-m", f"stages.{name}", *paths],
         cwd=project.folder,
-        env=project.environment | {"SENTIDOG_CACHE": str(folder / "cache")},
+        # No bytecode: Python 3.11 takes a .pyc that the limit cut short for a whole one, and everyone's imports fail
+        env=project.environment | {"SENTIDOG_CACHE": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,
