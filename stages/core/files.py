@@ -25,7 +25,8 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as problem:
-        problem.filename = problem.filename or str(path)  # a failed write does not say where
+        if problem.errno is not None:  # else its text is all that it says
+            problem.filename = problem.filename or str(path)  # a failed write does not say where
         raise
     finally:
         temporary.unlink(missing_ok=True)
