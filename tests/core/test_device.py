@@ -52,12 +52,19 @@ def test_denormal_numbers_are_zero_in_every_thread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("able", "expected"), [({"amx_bf16": True}, "bf16"), ({"amx_bf16": False}, "fp32"), ({}, "fp32")]
+    ("able", "expected"),
+    [
+        ({"amx_bf16": True, "cpu_name": "Intel Xeon"}, "bf16"),
+        ({"amx_bf16": False, "avx512_bf16": True, "cpu_name": "Intel Xeon"}, "fp32"),
+        ({"amx_bf16": False, "avx512_bf16": True, "cpu_name": "AMD EPYC"}, "bf16"),
+        ({"amx_bf16": False, "avx512_bf16": False, "cpu_name": "AMD EPYC"}, "fp32"),
+        ({}, "fp32"),
+    ],
 )
 def test_auto_precision_is_bf16_where_the_cpu_is_fast_at_it(
-    monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], expected: str
+    monkeypatch: pytest.MonkeyPatch, able: dict[str, bool | str], expected: str
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able | {"avx512_bf16": True})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     assert prepare(Wishes(precision="auto")).precision == expected
 
 
