@@ -1,5 +1,6 @@
 """The one training loop, and the pass over a test half that training and evaluation share."""
 
+import copy
 import math
 import time
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ class Training(Wishes, Protocol):
     def epochs(self) -> int: ...
     @property
     def lr(self) -> float: ...
+    @property
+    def average_weights(self) -> bool: ...
 
 
 class Batch(NamedTuple):
@@ -71,6 +74,34 @@ class Epoch:
         return float((self.losses * self.sizes).sum() / self.sizes.sum()), int(self.correct) / int(self.sizes.sum())
 
 
+class Average:
+    """The mean of what moves in a model, over the steps since `start`; of its counters, the last."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = copy.deepcopy(model)
+        self.steps = 0
+
+    def start(self) -> None:
+        self.steps = 0
+
+    @torch.no_grad()
+    def add(self, model: nn.Module) -> None:
+        self.steps += 1
+        means, values = _moving(self.model), _moving(model)
+        torch._foreach_lerp_(_floats(means), _floats(values), 1 / self.steps)
+        for mean, value in zip(means, values, strict=True):
+            if not mean.is_floating_point():
+                mean.copy_(value)
+
+
+def _moving(model: nn.Module) -> list[Tensor]:
+    return [*(parameter for parameter in model.parameters() if parameter.requires_grad), *model.buffers()]
+
+
+def _floats(tensors: list[Tensor]) -> list[Tensor]:
+    return [tensor for tensor in tensors if tensor.is_floating_point()]
+
+
 @dataclass
 class Progress:
     """All that training has come to, besides the model and the optimizer."""
@@ -89,8 +120,13 @@ def fit(
     hardware: Hardware,
     out: Path,
     checkpoint: Checkpoint,
+    *,
+    average_weights: bool,
 ) -> Progress:
     """Train `model` for `epochs`, each followed by a pass over the test half; go on from where `checkpoint` stands.
+
+    With `average_weights` what is tested, and left in `model` at the end, is the mean of the weights over the steps of
+    the epoch (Polyak and Juditsky 1992): where the last steps bounce from side to side, it lies in the middle.
 
     Prints a line an epoch, in the textbook's form; writes `out`/metrics.json, the learning curves in
     `out`/plots and the wall-clock seconds in `out`/timing.json.
@@ -98,19 +134,21 @@ def fit(
     Raises InputError when a loss is not finite.
     """
     print(f"training on {hardware}", flush=True)
-    progress = _restore(checkpoint, model, optimizer, hardware.device)
+    average = Average(model) if average_weights else None
+    progress = _restore(checkpoint, model, optimizer, average, hardware.device)
     with Live(str(out), save_dvc_exp=False, dvcyaml=False) as live:
         live.step = 1  # plots count epochs from 1, as people do
         for row in progress.curves:
             _log(live, row)
         for number in range(len(progress.curves), epochs):
             epoch = progress.epoch = progress.epoch or Epoch.start(train, hardware.device)
-            for _ in train_batches(model, optimizer, train, number, hardware, epoch):
+            for _ in train_batches(model, optimizer, train, number, hardware, epoch, average):
                 if checkpoint.is_due() or epoch.done == len(train):
-                    checkpoint.save(_state(model, optimizer, progress, hardware.device))
+                    checkpoint.save(_state(model, optimizer, average, progress, hardware.device))
             start = time.perf_counter()
             loss, accuracy = epoch.figures()
-            test_loss, test_accuracy = score(*predict(model, test, hardware, f"epoch {number + 1}, test"))
+            tested = average.model if average else model
+            test_loss, test_accuracy = score(*predict(tested, test, hardware, f"epoch {number + 1}, test"))
             if not math.isfinite(test_loss):
                 raise _infinite(f"epoch {number + 1}, test half", test_loss)
             row = {
@@ -129,6 +167,8 @@ def fit(
                 flush=True,
             )
             _log(live, row)
+    if average:
+        model.load_state_dict(average.model.state_dict())
     write_json(out / "timing.json", {"examples": train.examples, "seconds": progress.seconds})
     return progress
 
@@ -140,12 +180,17 @@ def _log(live: Live, row: dict[str, float]) -> None:
 
 
 def _state(
-    model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, device: torch.device
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Average | None,
+    progress: Progress,
+    device: torch.device,
 ) -> dict[str, Any]:
     """All that decides how training goes on, as torch.save takes it."""
     return {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "average": {"model": average.model.state_dict(), "steps": average.steps} if average else None,
         "random": torch.get_rng_state(),
         "device_random": torch.get_device_module(device).get_rng_state() if device.type != "cpu" else None,
         "curves": progress.curves,
@@ -155,7 +200,11 @@ def _state(
 
 
 def _restore(
-    checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+    checkpoint: Checkpoint,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Average | None,
+    device: torch.device,
 ) -> Progress:
     """Put everything as it was when the checkpoint was saved; without one, leave all as it is."""
     state = checkpoint.load()
@@ -163,6 +212,9 @@ def _restore(
         return Progress()
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
+    if average:
+        average.model.load_state_dict(state["average"]["model"])
+        average.steps = state["average"]["steps"]
     torch.set_rng_state(state["random"])
     if state["device_random"] is not None:
         torch.get_device_module(device).set_rng_state(state["device_random"])
@@ -181,9 +233,12 @@ def train_batches(
     number: int,
     hardware: Hardware,
     epoch: Epoch,
+    average: Average | None = None,
 ) -> Iterator[None]:
-    """Train on what is left of epoch `number`; `epoch` is up to date whenever a batch is done."""
+    """Train on what is left of epoch `number`; `epoch` and its `average` are up to date whenever a batch is done."""
     model.train()
+    if average and not epoch.done:
+        average.start()
     name = f"epoch {number + 1}"
     start = time.perf_counter() - epoch.seconds
     rest = batches.epoch(number, epoch.done)
@@ -194,6 +249,8 @@ def train_batches(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if average:
+            average.add(model)
         epoch.losses[epoch.done] = loss.detach()
         epoch.sizes[epoch.done] = len(batch.labels)
         epoch.correct += (logits.argmax(1) == batch.labels).sum()
@@ -205,11 +262,16 @@ def train_batches(
 
 
 def train_epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, batches: Batches, number: int, hardware: Hardware
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Batches,
+    number: int,
+    hardware: Hardware,
+    average: Average | None = None,
 ) -> tuple[float, float]:
     """Train for one epoch; return the mean loss and the accuracy over its examples, as seen while training."""
     epoch = Epoch.start(batches, hardware.device)
-    for _ in train_batches(model, optimizer, batches, number, hardware, epoch):
+    for _ in train_batches(model, optimizer, batches, number, hardware, epoch, average):
         pass
     return epoch.figures()
 

@@ -145,6 +145,7 @@ class Training(Compute):
     seed: Seed
     epochs: Count
     lr: Rate
+    average_weights: Switch
 
 
 class TrainText(Training):

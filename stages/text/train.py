@@ -62,6 +62,9 @@ def train(
         },
     }
     with checkpoint(out.name, {**config, "params": vars(settings)}, list(paths), hardware) as saved:
-        fit(model, optimizer, train_batches, test_batches, settings.epochs, hardware, out, saved)
+        fit(
+            model, optimizer, train_batches, test_batches, settings.epochs, hardware, out, saved,
+            average_weights=settings.average_weights,
+        )  # fmt: skip
         write_tensors(out / "model.safetensors", model.state_dict())
         write_json(out / "config.json", config)

@@ -87,7 +87,10 @@ def train(
     }
     numbers = {"params": vars(settings), "augment": vars(task.augment), "batch_size": task.batch_size}
     with checkpoint(out.name, {**config, **numbers}, list(task.inputs), hardware) as saved:
-        fit(classifier, optimizer, train_batches, test_batches, settings.epochs, hardware, out, saved)
+        fit(
+            classifier, optimizer, train_batches, test_batches, settings.epochs, hardware, out, saved,
+            average_weights=settings.average_weights,
+        )  # fmt: skip
         write_tensors(out / "model.safetensors", classifier.network.state_dict())
         write_json(out / "config.json", config)
 

@@ -87,11 +87,12 @@ def run(
     optimizer: str = "adam",
     train: float = math.inf,
     test: float = math.inf,
+    average: bool = True,
 ) -> dict[str, Tensor]:
     """Train, at most for so many batches of the halves; return the weights."""
     model = network(hardware.device)
     halves = Rows(hardware.device, 0, train), Rows(hardware.device, None, test)
-    fit(model, OPTIMIZERS[optimizer](model), *halves, EPOCHS, hardware, out, saved)
+    fit(model, OPTIMIZERS[optimizer](model), *halves, EPOCHS, hardware, out, saved, average_weights=average)
     return model.state_dict()
 
 
@@ -110,26 +111,33 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 @pytest.fixture
 def undisturbed(hardware: Hardware, tmp_path: Path) -> Callable[..., tuple[dict[str, Tensor], dict[str, bytes]]]:
-    def go(optimizer: str = "adam") -> tuple[dict[str, Tensor], dict[str, bytes]]:
-        weights = run(hardware, tmp_path / "whole", Checkpoint(tmp_path / "whole.pt"), optimizer)
+    def go(optimizer: str = "adam", average: bool = True) -> tuple[dict[str, Tensor], dict[str, bytes]]:
+        weights = run(hardware, tmp_path / "whole", Checkpoint(tmp_path / "whole.pt"), optimizer, average=average)
         return weights, results(tmp_path / "whole")
 
     return go
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("average", [True, False])
 @pytest.mark.parametrize("batches", [0, 1, 5, 6, 7, 11, 17])
 def test_training_broken_off_after_some_batches_ends_the_same(
-    hardware: Hardware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Any, optimizer: str, batches: int
+    hardware: Hardware,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    undisturbed: Any,
+    optimizer: str,
+    average: bool,
+    batches: int,
 ) -> None:
-    weights, files = undisturbed(optimizer)
+    weights, files = undisturbed(optimizer, average)
     monkeypatch.setattr(module, "EVERY", 0.0)  # a checkpoint after every batch
     saved = tmp_path / "state.pt"
     with pytest.raises(StoppedError):
-        run(hardware, tmp_path / "out", Checkpoint(saved), optimizer, train=batches)
+        run(hardware, tmp_path / "out", Checkpoint(saved), optimizer, train=batches, average=average)
     assert saved.exists() == (batches > 0)
     torch.manual_seed(99)
-    assert same(run(hardware, tmp_path / "out", Checkpoint(saved), optimizer), weights)
+    assert same(run(hardware, tmp_path / "out", Checkpoint(saved), optimizer, average=average), weights)
     assert results(tmp_path / "out") == files
 
 
@@ -169,7 +177,8 @@ def test_what_is_done_is_not_done_again(hardware: Hardware, tmp_path: Path, caps
     train = Rows(hardware.device, 0)
     optimizer = OPTIMIZERS["adam"](model)
     saved = Checkpoint(tmp_path / "state.pt")
-    done = fit(model, optimizer, train, Rows(hardware.device, None), EPOCHS, hardware, tmp_path / "out", saved)
+    test = Rows(hardware.device, None)
+    done = fit(model, optimizer, train, test, EPOCHS, hardware, tmp_path / "out", saved, average_weights=True)
     assert train.given == 6  # the checkpoint is the one at the end of the second epoch's training
     assert len(done.curves) == len(done.seconds) == 3
     _, second, *epochs = capsys.readouterr().out.splitlines()
@@ -211,7 +220,8 @@ def test_the_seconds_before_the_break_count(
     state["epoch"]["seconds"] = 1000.0
     saved.save(state)
     train, test = Rows(hardware.device, 0), Rows(hardware.device, None)
-    done = fit(model, OPTIMIZERS["adam"](model), train, test, 1, hardware, tmp_path / "out", saved)
+    optimizer = OPTIMIZERS["adam"](model)
+    done = fit(model, optimizer, train, test, 1, hardware, tmp_path / "out", saved, average_weights=True)
     assert 1000 < done.seconds[0]["train"] < 1060
 
 

@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -97,12 +98,15 @@ def unsaved(folder: Path) -> Checkpoint:
     return Checkpoint(folder / f"{len(list(folder.glob('*.pt')))}.pt")
 
 
-def run(hardware: Hardware, out: Path, epochs: int = 3, seed: int = 0, lr: float = 0.05) -> nn.Module:
+def run(
+    hardware: Hardware, out: Path, epochs: int = 3, seed: int = 0, lr: float = 0.05, average_weights: bool = True
+) -> nn.Module:
     model = linear(hardware.device, seed)
     optimizer = torch.optim.Adam(model.parameters(), lr)
     train = Rows(FEATURES, LABELS, 4, hardware.device, seed)
     test = Rows(FEATURES[:7], LABELS[:7], 3, hardware.device, None)
-    fit(model, optimizer, train, test, epochs, hardware, out, unsaved(out.parent))
+    saved = unsaved(out.parent)
+    fit(model, optimizer, train, test, epochs, hardware, out, saved, average_weights=average_weights)
     return model
 
 
@@ -158,7 +162,7 @@ def test_training_mode_to_train_evaluation_mode_to_test(hardware: Hardware, tmp_
     model = Watched().to(hardware.device)
     train = Rows(FEATURES, LABELS, 4, hardware.device)
     test = Rows(FEATURES[:3], LABELS[:3], 2, hardware.device, None)
-    fit(model, still(model), train, test, 2, hardware, tmp_path / "out", unsaved(tmp_path))
+    fit(model, still(model), train, test, 2, hardware, tmp_path / "out", unsaved(tmp_path), average_weights=False)
     trained = [(True, True, False, size) for size in (4, 4, 2)]
     tested = [(False, False, False, size) for size in (2, 1)]
     assert model.calls == [*trained, *tested] * 2
@@ -167,7 +171,7 @@ def test_training_mode_to_train_evaluation_mode_to_test(hardware: Hardware, tmp_
 def test_each_epoch_has_its_own_batches_and_the_test_half_always_the_same(hardware: Hardware, tmp_path: Path) -> None:
     model = linear(hardware.device)
     train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES, LABELS, 4, hardware.device, None)
-    fit(model, still(model), train, test, 3, hardware, tmp_path / "out", unsaved(tmp_path))
+    fit(model, still(model), train, test, 3, hardware, tmp_path / "out", unsaved(tmp_path), average_weights=False)
     assert train.asked == [0, 1, 2]
     assert test.asked == [0, 0, 0]
 
@@ -213,7 +217,7 @@ def test_a_loss_that_is_not_finite_ends_training_in_the_epoch_that_has_it(hardwa
     train = LaterBad(FEATURES, LABELS, 4, hardware.device)
     test = Rows(FEATURES, LABELS, 4, hardware.device, None)
     with pytest.raises(InputError, match=r"^epoch 2, batch 2: the loss is nan"):
-        fit(model, still(model), train, test, 3, hardware, tmp_path / "out", unsaved(tmp_path))
+        fit(model, still(model), train, test, 3, hardware, tmp_path / "out", unsaved(tmp_path), average_weights=False)
     assert train.asked == [0, 1]
     assert not (tmp_path / "out/timing.json").exists()
 
@@ -251,6 +255,73 @@ def test_score_is_mean_cross_entropy_and_accuracy() -> None:
     assert accuracy == 2 / 3
 
 
+# The mean of an epoch's weights
+
+
+class Noting(torch.optim.SGD):
+    """An optimizer that notes all that its model holds after every step."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model.parameters(), 0.5)
+        self.model = model
+        self.states: list[dict[str, Tensor]] = []
+
+    def step(self, closure: Any = None) -> Any:
+        done = super().step(closure)
+        self.states.append({name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()})
+        return done
+
+
+def normed(device: torch.device) -> nn.Module:
+    """A model with statistics and a counter beside its weights."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).to(device)
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_the_weights_kept_are_the_mean_over_the_steps_of_the_last_epoch(
+    hardware: Hardware, tmp_path: Path, epochs: int
+) -> None:
+    model = normed(hardware.device)
+    optimizer = Noting(model)
+    train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES, LABELS, 4, hardware.device, None)
+    fit(model, optimizer, train, test, epochs, hardware, tmp_path / "out", unsaved(tmp_path), average_weights=True)
+    last = optimizer.states[-len(train) :]
+    assert len(optimizer.states) == epochs * len(train)
+    for name, kept in model.state_dict().items():
+        steps = torch.stack([state[name] for state in last])
+        if kept.is_floating_point():
+            torch.testing.assert_close(kept, steps.mean(0))
+        else:
+            assert torch.equal(kept, last[-1][name])
+    assert not torch.equal(model.state_dict()["2.weight"], last[-1]["2.weight"])
+
+
+def test_training_itself_goes_on_from_the_last_step(hardware: Hardware, tmp_path: Path) -> None:
+    states = []
+    for average_weights in (True, False):
+        model = normed(hardware.device)
+        optimizer = Noting(model)
+        train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES, LABELS, 4, hardware.device, None)
+        out, saved = tmp_path / str(average_weights), unsaved(tmp_path)
+        fit(model, optimizer, train, test, 3, hardware, out, saved, average_weights=average_weights)
+        states.append(optimizer.states)
+        if not average_weights:
+            assert all(torch.equal(kept, states[-1][-1][name]) for name, kept in model.state_dict().items())
+    for one, other in zip(*states, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_is_frozen_keeps_every_bit_in_the_mean(hardware: Hardware, tmp_path: Path) -> None:
+    model = normed(hardware.device)
+    model[0].requires_grad_(False)
+    before = model[0].weight.clone()
+    train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES, LABELS, 4, hardware.device, None)
+    optimizer = torch.optim.SGD(model[2].parameters(), 0.5)
+    fit(model, optimizer, train, test, 2, hardware, tmp_path / "out", unsaved(tmp_path), average_weights=True)
+    assert torch.equal(model[0].weight, before)
+
+
 # What is written and printed
 
 
@@ -260,11 +331,14 @@ def read_curve(path: Path) -> list[tuple[int, float]]:
     return [(int(step), float(value)) for step, value in rows]
 
 
-def test_the_files_of_a_training(hardware: Hardware, tmp_path: Path) -> None:
+@pytest.mark.parametrize("average_weights", [True, False])
+def test_the_files_of_a_training(hardware: Hardware, tmp_path: Path, average_weights: bool) -> None:
     model = linear(hardware.device)
+    optimizer = torch.optim.Adam(model.parameters(), 0.05)
     out = tmp_path / "out"
     train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES[:7], LABELS[:7], 3, hardware.device, None)
-    done = fit(model, torch.optim.Adam(model.parameters(), 0.05), train, test, 3, hardware, out, unsaved(tmp_path))
+    saved = unsaved(tmp_path)
+    done = fit(model, optimizer, train, test, 3, hardware, out, saved, average_weights=average_weights)
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == [
         "metrics.json",
         "plots/metrics/test/accuracy.tsv",

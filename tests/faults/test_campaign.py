@@ -19,10 +19,10 @@ LONGEST = 12.0  # seconds to a kill; the slowest stage takes less, so that each 
 GROUP, DVC_ALONE = "dvc and its stage", "dvc alone"
 
 
-def start(project: Project) -> subprocess.Popen[bytes]:
+def start(project: Project, *command: str) -> subprocess.Popen[bytes]:
     log = (project.folder.parent / "log.txt").open("ab")
     return subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"],
+        [sys.executable, "-m", "dvc", *command],
         cwd=project.folder,
         env=project.environment,
         stdout=log,
@@ -73,7 +73,7 @@ def test_a_pipeline_that_is_killed_ends_as_one_that_was_not(
             rounds += 1
             project = ready.clone(tmp_path / f"round{rounds}" / "project", "HEAD~1")
             project.environment = project.environment | {"SENTIDOG_CACHE": str(cache)}
-        process = start(project)
+        process = start(project, "repro")
         try:
             process.wait(chance.uniform(0.2, LONGEST) if done < kills else 600)
         except subprocess.TimeoutExpired:
@@ -90,3 +90,35 @@ def test_a_pipeline_that_is_killed_ends_as_one_that_was_not(
         assert not [path for path in project.folder.rglob("*.tmp") if ".dvc" not in path.parts]
         project = None
     print(f"{done} kills, {rounds} pipelines, nothing lost")
+
+
+@pytest.mark.parametrize("where", [(), ("--temp",)], ids=["workspace", "temp"])
+def test_a_killed_experiment_goes_on_and_ends_with_the_same_bytes(
+    ready: Project, tmp_path: Path, where: tuple[str, ...]
+) -> None:
+    change = {"train_textcnn.seed": 1, "train_textcnn.epochs": 60}
+    caches = {name: tmp_path / f"{name}-cache" for name in ("whole", "broken")}
+    whole, broken = (_pulled(ready, tmp_path / name, cache) for name, cache in caches.items())
+    whole.edit(change)
+    assert whole.repro() == ["train_textcnn", "evaluate"]
+    command = ("exp", "run", *where, "--name", "later", *(f"-S{key}={value}" for key, value in change.items()))
+    process = start(broken, *command)
+    checkpoints = caches["broken"] / "checkpoints"
+    while not list(checkpoints.glob("textcnn-*.pt")):
+        assert process.poll() is None, (tmp_path / "log.txt").read_text()
+        time.sleep(0.02)
+    kill(process, GROUP)
+    said = broken.dvc(*command, "--force")
+    assert "going on from a checkpoint: epoch " in said
+    broken.dvc("exp", "apply", "later")
+    same_results(broken, whole)
+    assert not list(checkpoints.glob("[!.]*.pt"))
+
+
+def _pulled(ready: Project, folder: Path, cache: Path) -> Project:
+    """A clone of `ready` with all its results and a download cache of its own."""
+    project = ready.clone(folder)
+    project.environment = project.environment | {"SENTIDOG_CACHE": str(cache)}
+    project.dvc("remote", "add", "--local", "-d", "origin", str(ready.folder / ".dvc/cache"))
+    project.dvc("pull", "-q")
+    return project
