@@ -43,7 +43,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 class Wishes(NamedTuple):
     device: str = "auto"
-    precision: str = "fp32"
+    precision: str = "auto"
     threads: int | None = None
 
 

@@ -34,7 +34,7 @@ def train_ours(work: Path, limit: int) -> dict[str, float]:
     import torch
 
     from stages.core.device import prepare
-    from stages.core.fit import predict, train_epoch
+    from stages.core.fit import Average, predict, train_epoch
     from stages.core.tensors import read_tensors
     from stages.vision.augmentation import central_view, augmented_view
     from stages.vision.batches import Normalisation, PictureBatches
@@ -57,8 +57,9 @@ def train_ours(work: Path, limit: int) -> dict[str, float]:
         read_pictures(Path("train.parquet")), augmented, normalisation, batch_size, device, seed=0
     )
     part = Some(shuffled, 1, limit)
+    average = Average(net) if section["average_weights"] else None
     start = time.perf_counter()
-    train_epoch(net, optimizer, part, 0, hardware)
+    train_epoch(net, optimizer, part, 0, hardware, average)
     trained = min(len(part) * batch_size, shuffled.examples) / (time.perf_counter() - start)
     test = read_pictures(Path("test.parquet"))
     pictures = PictureBatches(test, central_view(size), normalisation, batch_size, device, seed=None)

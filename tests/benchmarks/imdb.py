@@ -96,7 +96,7 @@ def train_ours(work: Path, model: str, batches: int) -> dict[str, float]:
     import torch
 
     from stages.core.device import prepare
-    from stages.core.fit import predict, train_epoch
+    from stages.core.fit import Average, predict, train_epoch
     from stages.core.tensors import read_tensors
     from stages.text.batches import TEST_BATCH, ReviewBatches
     from stages.text.models import MODELS
@@ -112,9 +112,10 @@ def train_ours(work: Path, model: str, batches: int) -> dict[str, float]:
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], section["lr"], fused=True)
     shuffled = ReviewBatches(train, section["batch_size"], hardware.device, seed=0)
     train_epoch(net, optimizer, Some(shuffled, 1, 3), 1, hardware)  # the first steps set kernels up
+    average = Average(net) if section["average_weights"] else None
     part = Some(shuffled, 1, batches)
     start = time.perf_counter()
-    train_epoch(net, optimizer, part, 0, hardware)
+    train_epoch(net, optimizer, part, 0, hardware, average)
     trained = len(part) * section["batch_size"] / (time.perf_counter() - start)
     by_length = Some(ReviewBatches(test, TEST_BATCH, hardware.device, seed=None), 6, 99)
     start = time.perf_counter()
