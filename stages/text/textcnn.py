@@ -9,6 +9,8 @@ from torch.nn import functional as F  # noqa: N812, the name everyone knows
 
 from stages.text.tokens import PAD_INDEX
 
+ROUND = 1024  # the table of distinct words has a multiple of so many rows: few shapes, whose memory is used again
+
 
 class TextCNN(nn.Module):
     """Convolutions over a trained and a constant embedding side by side, and their maxima over time.
@@ -40,6 +42,7 @@ class TextCNN(nn.Module):
         """Map ids (batch, steps) and lengths (batch,) to logits (batch, classes)."""
         ids = F.pad(ids, (0, max(0, self.widest - ids.shape[1])), value=PAD_INDEX)
         distinct, ids = ids.unique(return_inverse=True)
+        distinct = F.pad(distinct, (0, -len(distinct) % ROUND), value=PAD_INDEX)
         words = torch.cat([self.embedding(distinct), self.constant_embedding(distinct)], 1)  # (distinct, 2 * dim)
         convs = cast("Iterable[nn.Conv1d]", self.convs)
         encoding = [max_over_time(words, ids, lengths, conv.weight, cast(Tensor, conv.bias)) for conv in convs]

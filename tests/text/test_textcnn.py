@@ -269,3 +269,13 @@ def test_the_vectors_are_copied(device):
     train_some(model, torch.device("cpu"))
     assert torch.equal(vectors, before)
     assert torch.equal(model.constant_embedding.weight, before)
+
+
+def test_batches_of_other_words_use_the_same_shapes(device):
+    model = make(device)
+    shapes = []
+    model.embedding.register_forward_hook(lambda module, given, words: shapes.append(words.shape))
+    for lengths in ([3, 9], [40, 2, 17]):
+        answers(model, some_reviews(lengths), device, 8)
+    assert len(shapes) == 2
+    assert len(set(shapes)) == 1
