@@ -1,0 +1,76 @@
+"""How much each word of a review speaks for a class: integrated gradients, Sundararajan et al. 2017."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F  # noqa: N812, the name everyone knows
+
+from stages.core.device import Hardware
+from stages.text.tokens import PAD_INDEX, UNK_INDEX
+
+POINTS = 32  # on the way from the baseline to the review, where the gradient is taken
+SPECIAL = max(UNK_INDEX, PAD_INDEX) + 1  # rows of an embedding before the first word's
+
+
+class Influence(NamedTuple):
+    """A class's margin is its logit less the mean of the others': of two classes, the logarithm of the odds."""
+
+    words: Tensor  # fp32 (words,), on the CPU: what each word that was read adds to the margin
+    margin: float  # of the review
+    baseline: float  # of as many words with vectors of zeros; the words' influences sum to the difference
+
+
+def influence(model: nn.Module, config: dict[str, Any], ids: Tensor, target: int, hardware: Hardware) -> Influence:
+    """Return what the words of a review, ids (words,), add to the margin of class `target`, in fp32.
+
+    `model` is on the hardware's device. Words beyond the config's `pad_to` are not read. Padding that is not masked
+    is read by the model, in the baseline as well: no influence is its.
+    """
+    model.eval()
+    pad_to = config["padding"]["pad_to"]
+    ids = ids.long().to(hardware.device)[:pad_to]
+    words = len(ids)
+    if pad_to and not config["padding"]["mask_padding"]:
+        ids = F.pad(ids, (0, pad_to - words), value=UNK_INDEX)
+    tables = {f"{name}.weight": part.weight.detach() for name, part in model.named_modules()
+              if isinstance(part, nn.Embedding)}  # fmt: skip
+    review = {name: table[ids] for name, table in tables.items()}  # (steps, dim)
+    baseline = {name: vectors.clone() for name, vectors in review.items()}
+    for vectors in baseline.values():
+        vectors[:words] = 0
+    shares, weights = _gauss_legendre(hardware.device)
+    path = {name: torch.lerp(baseline[name], review[name], shares).requires_grad_() for name in tables}
+    gradients = torch.autograd.grad(_margins(model, tables, path, target).sum(), list(path.values()))
+    added = [
+        ((review[name] - baseline[name]) * (weights * gradient).sum(0)).sum(1)[:words]
+        for name, gradient in zip(path, gradients, strict=True)
+    ]
+    ends = {name: torch.stack([baseline[name], review[name]]) for name in tables}
+    from_margin, to_margin = _margins(model, tables, ends, target).tolist()
+    return Influence(torch.stack(added).sum(0).cpu(), to_margin, from_margin)
+
+
+def _margins(model: nn.Module, tables: dict[str, Tensor], reviews: dict[str, Tensor], target: int) -> Tensor:
+    """Return the margins (reviews,) of reviews that are given as vectors (reviews, steps, dim), for each embedding.
+
+    The vectors take the embedding's place, a row for every word of every review, so that no model needs another way in.
+    """
+    weights = {name: torch.cat([tables[name][:SPECIAL], vectors.flatten(0, 1)]) for name, vectors in reviews.items()}
+    count, steps = next(iter(reviews.values())).shape[:2]
+    device = next(iter(tables.values())).device
+    ids = SPECIAL + torch.arange(count * steps, device=device).view(count, steps)
+    lengths = torch.full((count,), steps, device=device)
+    with torch.backends.cudnn.flags(enabled=False):  # whose recurrent layers have no gradients outside training
+        logits = functional_call(model, weights, (ids, lengths)).float()  # (reviews, classes)
+    others = torch.arange(logits.shape[1], device=device) != target
+    return logits[:, target] - logits[:, others].mean(1)
+
+
+def _gauss_legendre(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return places between 0 and 1 and their weights, both (points, 1, 1), for an integral over that stretch."""
+    places, weights = (torch.tensor(part, dtype=torch.float32, device=device)
+                       for part in np.polynomial.legendre.leggauss(POINTS))  # fmt: skip
+    return ((places + 1) / 2)[:, None, None], (weights / 2)[:, None, None]
