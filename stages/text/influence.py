@@ -24,7 +24,7 @@ class Influence(NamedTuple):
 
 
 def influence(model: nn.Module, config: dict[str, Any], ids: Tensor, target: int, hardware: Hardware) -> Influence:
-    """Return what the words of a review, ids (words,), add to the margin of class `target`, in fp32.
+    """Return what the words of a review, ids (words,), add to the margin of class `target`.
 
     `model` is on the hardware's device. Words beyond the config's `pad_to` are not read. Padding that is not masked
     is read by the model, in the baseline as well: no influence is its.
@@ -43,29 +43,31 @@ def influence(model: nn.Module, config: dict[str, Any], ids: Tensor, target: int
         vectors[:words] = 0
     shares, weights = _gauss_legendre(hardware.device)
     path = {name: torch.lerp(baseline[name], review[name], shares).requires_grad_() for name in tables}
-    gradients = torch.autograd.grad(_margins(model, tables, path, target).sum(), list(path.values()))
+    gradients = torch.autograd.grad(_margins(model, tables, path, target, hardware).sum(), list(path.values()))
     added = [
         ((review[name] - baseline[name]) * (weights * gradient).sum(0)).sum(1)[:words]
         for name, gradient in zip(path, gradients, strict=True)
     ]
     ends = {name: torch.stack([baseline[name], review[name]]) for name in tables}
-    from_margin, to_margin = _margins(model, tables, ends, target).tolist()
+    from_margin, to_margin = _margins(model, tables, ends, target, hardware).tolist()
     return Influence(torch.stack(added).sum(0).cpu(), to_margin, from_margin)
 
 
-def _margins(model: nn.Module, tables: dict[str, Tensor], reviews: dict[str, Tensor], target: int) -> Tensor:
+def _margins(
+    model: nn.Module, tables: dict[str, Tensor], reviews: dict[str, Tensor], target: int, hardware: Hardware
+) -> Tensor:
     """Return the margins (reviews,) of reviews that are given as vectors (reviews, steps, dim), for each embedding.
 
     The vectors take the embedding's place, a row for every word of every review, so that no model needs another way in.
     """
     weights = {name: torch.cat([tables[name][:SPECIAL], vectors.flatten(0, 1)]) for name, vectors in reviews.items()}
     count, steps = next(iter(reviews.values())).shape[:2]
-    device = next(iter(tables.values())).device
-    ids = SPECIAL + torch.arange(count * steps, device=device).view(count, steps)
-    lengths = torch.full((count,), steps, device=device)
-    with torch.backends.cudnn.flags(enabled=False):  # whose recurrent layers have no gradients outside training
+    ids = SPECIAL + torch.arange(count * steps, device=hardware.device).view(count, steps)
+    lengths = torch.full((count,), steps, device=hardware.device)
+    # cuDNN's recurrent layers have no gradients outside training
+    with hardware.autocast(), torch.backends.cudnn.flags(enabled=False):
         logits = functional_call(model, weights, (ids, lengths)).float()  # (reviews, classes)
-    others = torch.arange(logits.shape[1], device=device) != target
+    others = torch.arange(logits.shape[1], device=hardware.device) != target
     return logits[:, target] - logits[:, others].mean(1)
 
 

@@ -22,7 +22,8 @@ def heatmaps(classifier: Classifier, config: dict[str, Any], pictures: Pictures,
     if isinstance(classifier.network, VisionTransformer):
         return None
     classifier = classifier.to(hardware.device).to(memory_format=torch.channels_last).eval()
-    maps = [grad_cam(classifier, *batch.inputs) for batch in batches_of(config, pictures, hardware).epoch(0)]
+    with hardware.autocast():
+        maps = [grad_cam(classifier, *batch.inputs) for batch in batches_of(config, pictures, hardware).epoch(0)]
     return torch.cat(maps).cpu()
 
 
@@ -40,11 +41,11 @@ def grad_cam(network: nn.Module, pictures: Tensor) -> Tensor:
     hooks = [part.register_forward_hook(keep) for part in network.modules()]
     try:
         with torch.enable_grad():
-            logits = network(pictures.requires_grad_())  # so that there are gradients in a frozen network too
+            logits = network(pictures.requires_grad_()).float()  # gradients, in a frozen network too
             (gradient,) = torch.autograd.grad(logits.amax(1).sum(), last)
     finally:
         for hook in hooks:
             hook.remove()
-    heat = F.relu((gradient.mean((2, 3), keepdim=True) * last[0]).sum(1, keepdim=True)).detach()
+    heat = F.relu((gradient.mean((2, 3), keepdim=True) * last[0]).float().sum(1, keepdim=True)).detach()
     heat = F.interpolate(heat, pictures.shape[2:], mode="bilinear")[:, 0]
     return heat / heat.amax((1, 2), keepdim=True).clamp(min=torch.finfo(heat.dtype).tiny)
