@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 # What matplotlib draws -> what the page's style sheet defines
 INK, LINE, PAPER = "#010101", "#010102", "#010103"
@@ -62,20 +62,31 @@ class Bars(NamedTuple):
     highs: list[float]
 
 
-def lines(what: str, series: list[Line], x_label: str, y_label: str, diagonal: bool = False) -> Markup:
-    """Return a chart of `series`; `what` it shows is said to those who do not see it."""
-    with _chart(what, 3.6 if diagonal else 2.9) as (axes, done):
+def lines(what: str, series: list[Line], x_label: str, y_label: str, logarithmic: bool = False) -> Markup:
+    """Return a chart of `series` by epoch; `what` it shows is said to those who do not see it."""
+    with _chart(what, 2.9) as (axes, done):
         for line in series:
-            axes.plot(
-                line.x, line.y, "--" if line.dashed else "-", color=MODELS[line.model], label=line.label,
-                marker="" if diagonal else ".",
-            )  # fmt: skip
-        if diagonal:
-            axes.plot([0, 1], [0, 1], ":", color=INK, linewidth=1, label="by chance")
-            axes.set_aspect("equal")
-        else:
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            dashes = "--" if line.dashed else "-"
+            axes.plot(line.x, line.y, dashes, marker=".", color=MODELS[line.model], label=line.label)
+        if logarithmic:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+            axes.yaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel=x_label, ylabel=y_label)
+        axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+        return done()
+
+
+def curves(what: str, series: list[Line], x_label: str, y_label: str) -> Markup:
+    """Return a chart of curves in the unit square, with the diagonal of a guess by chance."""
+    with _chart(what, 3.6) as (axes, done):
+        for line in series:
+            axes.plot(line.x, line.y, color=MODELS[line.model], label=line.label)
+        axes.plot([0, 1], [0, 1], ":", color=INK, linewidth=1, label="by chance")
+        axes.set_aspect("equal")
+        axes.set(xlabel=x_label, ylabel=y_label)
+        axes.xaxis.set_major_formatter(FuncFormatter(_plain))
         axes.yaxis.set_major_formatter(FuncFormatter(_plain))
         return done()
 
@@ -96,7 +107,7 @@ def intervals(what: str, groups: list[str], series: list[Bars], x_label: str, y_
 
 
 def _plain(value: float, _position: int | None = None) -> str:
-    return f"{value:.2f}".removeprefix("0") if value else "0"
+    return f"{value:.3g}".removeprefix("0") or "0"
 
 
 @contextmanager

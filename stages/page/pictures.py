@@ -39,7 +39,7 @@ def picture_part(folders: list[Path], comparison: Path, test: Path, hardware: Ha
         "gain": figures["gain"],
         "augmentation": augmentation,
         "charts": {
-            "accuracy": learning_curves("Pictures", trainings, "accuracy", "accuracy"),
-            "loss": learning_curves("Pictures", trainings, "loss", "mean cross-entropy"),
+            "accuracy": learning_curves("Pictures", trainings, "accuracy"),
+            "loss": learning_curves("Pictures", trainings, "loss"),
         },
     }

@@ -12,10 +12,11 @@ from pyarrow import csv
 from stages.core.files import read_json
 from stages.core.metrics import accuracy
 from stages.page.answers import Answers
-from stages.page.charts import Bars, Line, intervals, lines
+from stages.page.charts import Bars, Line, curves, intervals, lines
+from stages.page.figures import short
 
 HALVES = {"train": "training", "test": "test"}
-TITLES = {"birnn": "BiRNN", "textcnn": "TextCNN", "finetune": "fine-tuned", "scratch": "from scratch"}
+TITLES = {"birnn": "BiRNN", "textcnn": "TextCNN", "finetune": "Fine-tuned", "scratch": "From scratch"}
 TEXTBOOK = {"birnn": 0.862, "textcnn": 0.865, "finetune": 0.939, "scratch": 0.828}  # after its last epoch
 TEXTBOOK_ARCH = "resnet18"
 LENGTHS = 6  # groups of reviews of like length, each of as many reviews
@@ -68,15 +69,17 @@ def _curve(folder: Path, half: str, figure: str) -> list[float]:
     return csv.read_csv(path, parse_options=csv.ParseOptions(delimiter="\t"))[figure].to_pylist()
 
 
-def learning_curves(task: str, models: list[Trained], figure: str, y_label: str) -> Markup:
+def learning_curves(task: str, models: list[Trained], figure: str) -> Markup:
     """Return the chart of a figure by epoch, of two models in training and test."""
+    loss = figure == "loss"
     series = []
     for number, model in enumerate(models):
         for half, name in HALVES.items():
             values = model.curves[half][figure]
             epochs = list(range(1, len(values) + 1))
             series.append(Line(f"{model.title}, {name}", epochs, values, number, dashed=half == "train"))
-    return lines(f"{task}: {figure} by epoch, in training and test", series, "epoch", y_label)
+    what = f"{task}: {figure} by epoch, in training and test"
+    return lines(what, series, "epoch", "mean cross-entropy" if loss else figure, logarithmic=loss)
 
 
 def roc_chart(models: list[Trained], folder: Path, positive: str, areas: list[float]) -> Markup:
@@ -85,9 +88,9 @@ def roc_chart(models: list[Trained], folder: Path, positive: str, areas: list[fl
     for number, (model, area) in enumerate(zip(models, areas, strict=True)):
         points = read_json(folder / f"roc_{model.name}.json")
         x, y = ([point[f"{key}_positive_rate"] for point in points] for key in ("false", "true"))
-        series.append(Line(f"{model.title}, area {area:.3f}", x, y, number))
+        series.append(Line(f"{model.title}, area {short(area)}", x, y, number))
     what = f"ROC curves of {' and '.join(model.title for model in models)}"
-    return lines(what, series, f"not {positive}, taken for it", f"{positive}, recognised", diagonal=True)
+    return curves(what, series, f"not {positive}, taken for it", f"{positive}, recognised")
 
 
 def length_chart(models: list[Trained], answers: list[Answers], lengths: np.ndarray) -> Markup:

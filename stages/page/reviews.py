@@ -40,8 +40,8 @@ def review_part(
         "classes": reviews.classes,
         "models": models,
         "charts": {
-            "accuracy": learning_curves("Reviews", trainings, "accuracy", "accuracy"),
-            "loss": learning_curves("Reviews", trainings, "loss", "mean cross-entropy"),
+            "accuracy": learning_curves("Reviews", trainings, "accuracy"),
+            "loss": learning_curves("Reviews", trainings, "loss"),
             "roc": roc_chart(trainings, evaluation, reviews.classes[-1], areas),
             "length": length_chart(trainings, answers, reviews.offsets.diff().numpy()),
         },
