@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -47,8 +47,8 @@ NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 class Line(NamedTuple):
     label: str
-    x: list[float]
-    y: list[float]
+    x: Sequence[float]
+    y: Sequence[float]
     model: int  # 0 or 1: its colour
     dashed: bool = False
 
@@ -57,9 +57,9 @@ class Bars(NamedTuple):
     """Shares with their intervals."""
 
     label: str
-    shares: list[float]
-    lows: list[float]
-    highs: list[float]
+    shares: Sequence[float]
+    lows: Sequence[float]
+    highs: Sequence[float]
 
 
 def lines(what: str, series: list[Line], x_label: str, y_label: str, logarithmic: bool = False) -> Markup:
@@ -131,6 +131,7 @@ def _for_a_page(what: str, svg: str) -> Markup:
     svg = re.sub(r"<defs>\s*<style.*?</defs>", "", svg, count=1, flags=re.DOTALL)  # would style the whole page
     svg = re.sub(r' id="[\w.]+_\d+"', "", svg)  # counted afresh in each chart: a page's ids are unique
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)  # the page's own
+    svg = svg.replace("xlink:href", "href")
     svg = re.sub(r"\s*\n\s*", " ", svg)
     for drawn, themed in THEME.items():
         svg = svg.replace(drawn, themed)

@@ -35,7 +35,7 @@ def duration(seconds: float) -> str:
 
 def as_yaml(value: Any) -> str:
     """A value as params.yaml may have it."""
-    return json.dumps(value).strip('"')
+    return json.dumps(value, ensure_ascii=False).strip('"')
 
 
 def size(count: int) -> str:

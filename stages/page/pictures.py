@@ -21,15 +21,15 @@ def picture_part(folders: list[Path], comparison: Path, test: Path, hardware: Ha
     figures = read_json(comparison / "metrics.json")
     predictions = read_table(comparison / "predictions.parquet")
     pictures = read_pictures(test)
-    models = []
+    models, trainings = [], []
     for folder in folders:
         trained = read_trained(folder)
+        trainings.append(trained)
         loaded = load(folder)
         some = read_answers(predictions, trained.name, pictures.classes)
         rows = {"mistakes": surest_mistakes(some, SHOWN), "typical": typical(some, SHOWN)}
         examples = {kind: picture_examples(loaded, some, chosen, pictures, hardware) for kind, chosen in rows.items()}
         models.append({"trained": trained, "figures": figures[trained.name], "confusion": confusion(some), **examples})
-    trainings = [model["trained"] for model in models]
     with Image.open(comparison / "augmentation.png") as sheet:
         augmentation = {"address": data_uri(sheet), "width": sheet.width, "height": sheet.height}
     return {

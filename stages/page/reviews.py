@@ -21,9 +21,10 @@ def review_part(
     figures = read_json(evaluation / "metrics.json")
     predictions = read_table(evaluation / "predictions.parquet")
     table, reviews = read_table(test, ["id", "text"]), read_reviews(test_reviews)
-    models, answers = [], []
+    models, trainings, answers = [], [], []
     for folder in folders:
         trained = read_trained(folder)
+        trainings.append(trained)
         model, config = load(folder)
         loaded = (model.to(hardware.device), config)
         some = read_answers(predictions, trained.name, config["classes"])
@@ -33,7 +34,6 @@ def review_part(
         }
         models.append({"trained": trained, "figures": figures[trained.name], "confusion": confusion(some), **examples})
         answers.append(some)
-    trainings = [model["trained"] for model in models]
     areas = [model["figures"]["roc_auc"] for model in models]
     return {
         "count": len(reviews),

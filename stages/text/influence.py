@@ -1,5 +1,6 @@
 """How much each word of a review speaks for a class: integrated gradients, Sundararajan et al. 2017."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from stages.core.device import Hardware
 from stages.text.tokens import PAD_INDEX, UNK_INDEX
 
 POINTS = 32  # on the way from the baseline to the review: the sum is right to .2 %, with 16 to 4 %
+AT_ONCE = 1 << 14  # words in a pass, of all points together: it bounds the memory that a long review takes
 SPECIAL = max(UNK_INDEX, PAD_INDEX) + 1  # rows of an embedding before the first word's
 
 
@@ -41,16 +43,15 @@ def influence(model: nn.Module, config: dict[str, Any], ids: Tensor, target: int
     baseline = {name: vectors.clone() for name, vectors in review.items()}
     for vectors in baseline.values():
         vectors[:words] = 0
-    shares, weights = _gauss_legendre(hardware.device)
-    path = {name: torch.lerp(baseline[name], review[name], shares).requires_grad_() for name in tables}
-    gradients = torch.autograd.grad(_margins(model, tables, path, target, hardware).sum(), list(path.values()))
-    added = [
-        ((review[name] - baseline[name]) * (weights * gradient).sum(0)).sum(1)[:words]
-        for name, gradient in zip(path, gradients, strict=True)
-    ]
+    added = torch.zeros(words, device=hardware.device)
+    for shares, weights in _points(max(1, AT_ONCE // len(ids)), hardware.device):
+        path = {name: torch.lerp(baseline[name], review[name], shares).requires_grad_() for name in tables}
+        gradients = torch.autograd.grad(_margins(model, tables, path, target, hardware).sum(), list(path.values()))
+        for name, gradient in zip(path, gradients, strict=True):
+            added += ((review[name] - baseline[name]) * (weights * gradient).sum(0)).sum(1)[:words]
     ends = {name: torch.stack([baseline[name], review[name]]) for name in tables}
     from_margin, to_margin = _margins(model, tables, ends, target, hardware).tolist()
-    return Influence(torch.stack(added).sum(0).cpu(), to_margin, from_margin)
+    return Influence(added.cpu(), to_margin, from_margin)
 
 
 def _margins(
@@ -71,8 +72,8 @@ def _margins(
     return logits[:, target] - logits[:, others].mean(1)
 
 
-def _gauss_legendre(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return places between 0 and 1 and their weights, both (points, 1, 1), for an integral over that stretch."""
-    places, weights = (torch.tensor(part, dtype=torch.float32, device=device)
-                       for part in np.polynomial.legendre.leggauss(POINTS))  # fmt: skip
-    return ((places + 1) / 2)[:, None, None], (weights / 2)[:, None, None]
+def _points(at_once: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield places between 0 and 1 and their weights, (points, 1, 1), for an integral by Gauss and Legendre."""
+    places, weights = (torch.tensor(numbers, dtype=torch.float32, device=device)[:, None, None] / 2
+                       for numbers in np.polynomial.legendre.leggauss(POINTS))  # fmt: skip
+    yield from zip((places + 0.5).split(at_once), weights.split(at_once), strict=True)

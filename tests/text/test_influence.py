@@ -153,3 +153,12 @@ def test_the_model_is_left_as_it_was(name: str, hardware: Hardware) -> None:
     explain(model, [7, 8, 9], hardware)
     assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_long_review_in_several_passes_is_the_same(hardware: Hardware, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make("lstm", hardware)
+    whole = explain(model, [7, 8, 9, 10], hardware)
+    monkeypatch.setattr("stages.text.influence.AT_ONCE", 12)
+    torch.testing.assert_close(explain(model, [7, 8, 9, 10], hardware).words, whole.words)
+    monkeypatch.setattr("stages.text.influence.AT_ONCE", 1)
+    torch.testing.assert_close(explain(model, [7, 8, 9, 10], hardware).words, whole.words)
