@@ -17,6 +17,7 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+MINUS = "\N{MINUS SIGN}"
 WIDTHS = {"desktop": 1280, "tablet": 820, "phone": 390}
 ROWS = {"BiRNN": "birnn", "TextCNN": "textcnn", "Fine-tuned": "finetune", "From scratch": "scratch"}
 
@@ -116,7 +117,8 @@ def test_the_table_holds_the_figures_of_the_metrics_files(watched: Watched, repo
         more += list(recall.values()) if isinstance(recall, dict) else [recall, figures["f1"], figures["roc_auc"]]
         assert values[3:] == more
         for data in row.locator("data").all():
-            assert float(data.inner_text()) == pytest.approx(float(data.get_attribute("value") or ""), abs=0.0005)
+            shown = float(data.inner_text().replace(MINUS, "-"))
+            assert shown == pytest.approx(float(data.get_attribute("value") or ""), abs=0.0005)
 
 
 def test_every_picture_is_there_and_every_one_is_described(watched: Watched) -> None:
@@ -131,9 +133,9 @@ def test_every_picture_is_there_and_every_one_is_described(watched: Watched) -> 
 def test_the_influences_are_those_that_the_page_speaks_of(watched: Watched) -> None:
     # The words with a shade make most of the difference between the two log odds
     shares = watched.page.locator(".review").evaluate_all(
-        """all => all.map(review => {
-            const number = text => parseFloat(text.replace("−", "-"));
-            const [low, high] = review.querySelector(".sum").textContent.match(/[+−]\\d+\\.\\d+/g).map(number);
+        r"""all => all.map(review => {
+            const number = text => parseFloat(text.replace("\u2212", "-"));
+            const [low, high] = review.querySelector(".sum").textContent.match(/[+\u2212]\d+\.\d+/g).map(number);
             const words = [...review.querySelectorAll("[title]")].map(word => number(word.title));
             return [words.reduce((sum, word) => sum + word, 0), high - low, Math.max(...words.map(Math.abs))];
         })"""
