@@ -100,7 +100,7 @@ def test_a_killed_experiment_goes_on_and_ends_with_the_same_bytes(
     caches = {name: tmp_path / f"{name}-cache" for name in ("whole", "broken")}
     whole, broken = (_pulled(ready, tmp_path / name, cache) for name, cache in caches.items())
     whole.edit(change)
-    assert whole.repro() == ["train_textcnn", "evaluate"]
+    assert whole.repro() == ["train_textcnn", "evaluate", "report"]
     command = ("exp", "run", *where, "--name", "later", *(f"-S{key}={value}" for key, value in change.items()))
     process = start(broken, *command)
     checkpoints = caches["broken"] / "checkpoints"
