@@ -58,7 +58,7 @@ class Settings:
     epochs: int = 3
     batch_size: int = 3
     lr: float = 0.02
-    average_weights: bool = True
+    average_epochs: int = 1
     mask_padding: bool = True
     pad_to: int | None = None
 

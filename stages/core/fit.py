@@ -31,7 +31,7 @@ class Training(Wishes, Protocol):
     @property
     def lr(self) -> float: ...
     @property
-    def average_weights(self) -> bool: ...
+    def average_epochs(self) -> int: ...
 
 
 class Batch(NamedTuple):
@@ -121,12 +121,13 @@ def fit(
     out: Path,
     checkpoint: Checkpoint,
     *,
-    average_weights: bool,
+    average_epochs: int,
 ) -> Progress:
     """Train `model` for `epochs`, each followed by a pass over the test half; go on from where `checkpoint` stands.
 
-    With `average_weights` what is tested, and left in `model` at the end, is the mean of the weights over the steps of
-    the epoch (Polyak and Juditsky 1992): where the last steps bounce from side to side, it lies in the middle.
+    Where the last steps bounce from side to side, the mean of the weights lies in the middle (Polyak and Juditsky
+    1992): what is left in `model` is the mean over the steps of the last `average_epochs`, with 0 the last step's. It
+    is tested as it grows; before that, each epoch's own mean is.
 
     Prints a line an epoch, in the textbook's form; writes `out`/metrics.json, the learning curves in
     `out`/plots and the wall-clock seconds in `out`/timing.json.
@@ -134,7 +135,7 @@ def fit(
     Raises InputError when a loss is not finite.
     """
     print(f"training on {hardware}", flush=True)
-    average = Average(model) if average_weights else None
+    average = Average(model) if average_epochs else None
     progress = _restore(checkpoint, model, optimizer, average, hardware.device)
     with Live(str(out), save_dvc_exp=False, dvcyaml=False) as live:
         live.step = 1  # plots count epochs from 1, as people do
@@ -142,6 +143,8 @@ def fit(
             _log(live, row)
         for number in range(len(progress.curves), epochs):
             epoch = progress.epoch = progress.epoch or Epoch.start(train, hardware.device)
+            if average and not epoch.done and number <= epochs - average_epochs:
+                average.start()
             for _ in train_batches(model, optimizer, train, number, hardware, epoch, average):
                 if checkpoint.is_due() or epoch.done == len(train):
                     checkpoint.save(_state(model, optimizer, average, progress, hardware.device))
@@ -235,10 +238,8 @@ def train_batches(
     epoch: Epoch,
     average: Average | None = None,
 ) -> Iterator[None]:
-    """Train on what is left of epoch `number`; `epoch` and its `average` are up to date whenever a batch is done."""
+    """Train on what is left of epoch `number`; `epoch` and `average` are up to date whenever a batch is done."""
     model.train()
-    if average and not epoch.done:
-        average.start()
     name = f"epoch {number + 1}"
     start = time.perf_counter() - epoch.seconds
     rest = batches.epoch(number, epoch.done)

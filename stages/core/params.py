@@ -52,6 +52,7 @@ def _allowed(text: str, **limits: Any) -> Any:
 
 
 Count = Annotated[int, _allowed("a whole number from 1", ge=1)]
+CountOrZero = Annotated[int, _allowed("a whole number from 0", ge=0)]
 CountOrNull = Annotated[int | None, _allowed("a whole number from 1, or null", ge=1)]
 Seed = Annotated[int, _allowed("a whole number from 0 to 4294967295", ge=0, lt=2**32)]
 Rate = Annotated[float, BeforeValidator(_number), _allowed("a number above 0", gt=0, allow_inf_nan=False)]
@@ -145,7 +146,7 @@ class Training(Compute):
     seed: Seed
     epochs: Count
     lr: Rate
-    average_weights: Switch
+    average_epochs: CountOrZero
 
 
 class TrainText(Training):

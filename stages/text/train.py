@@ -64,7 +64,7 @@ def train(
     with checkpoint(out.name, {**config, "params": vars(settings)}, list(paths), hardware) as saved:
         fit(
             model, optimizer, train_batches, test_batches, settings.epochs, hardware, out, saved,
-            average_weights=settings.average_weights,
+            average_epochs=settings.average_epochs,
         )  # fmt: skip
         write_tensors(out / "model.safetensors", model.state_dict())
         write_json(out / "config.json", config)

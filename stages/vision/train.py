@@ -89,7 +89,7 @@ def train(
     with checkpoint(out.name, {**config, **numbers}, list(task.inputs), hardware) as saved:
         fit(
             classifier, optimizer, train_batches, test_batches, settings.epochs, hardware, out, saved,
-            average_weights=settings.average_weights,
+            average_epochs=settings.average_epochs,
         )  # fmt: skip
         write_tensors(out / "model.safetensors", classifier.network.state_dict())
         write_json(out / "config.json", config)

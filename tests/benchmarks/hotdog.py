@@ -57,7 +57,7 @@ def train_ours(work: Path, limit: int) -> dict[str, float]:
         read_pictures(Path("train.parquet")), augmented, normalisation, batch_size, device, seed=0
     )
     part = Some(shuffled, 1, limit)
-    average = Average(net) if section["average_weights"] else None
+    average = Average(net) if section["average_epochs"] else None
     start = time.perf_counter()
     train_epoch(net, optimizer, part, 0, hardware, average)
     trained = min(len(part) * batch_size, shuffled.examples) / (time.perf_counter() - start)

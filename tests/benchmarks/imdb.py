@@ -112,7 +112,7 @@ def train_ours(work: Path, model: str, batches: int) -> dict[str, float]:
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], section["lr"], fused=True)
     shuffled = ReviewBatches(train, section["batch_size"], hardware.device, seed=0)
     train_epoch(net, optimizer, Some(shuffled, 1, 3), 1, hardware)  # the first steps set kernels up
-    average = Average(net) if section["average_weights"] else None
+    average = Average(net) if section["average_epochs"] else None
     part = Some(shuffled, 1, batches)
     start = time.perf_counter()
     train_epoch(net, optimizer, part, 0, hardware, average)

@@ -87,12 +87,12 @@ def run(
     optimizer: str = "adam",
     train: float = math.inf,
     test: float = math.inf,
-    average: bool = True,
+    average: int = 2,
 ) -> dict[str, Tensor]:
     """Train, at most for so many batches of the halves; return the weights."""
     model = network(hardware.device)
     halves = Rows(hardware.device, 0, train), Rows(hardware.device, None, test)
-    fit(model, OPTIMIZERS[optimizer](model), *halves, EPOCHS, hardware, out, saved, average_weights=average)
+    fit(model, OPTIMIZERS[optimizer](model), *halves, EPOCHS, hardware, out, saved, average_epochs=average)
     return model.state_dict()
 
 
@@ -111,7 +111,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 @pytest.fixture
 def undisturbed(hardware: Hardware, tmp_path: Path) -> Callable[..., tuple[dict[str, Tensor], dict[str, bytes]]]:
-    def go(optimizer: str = "adam", average: bool = True) -> tuple[dict[str, Tensor], dict[str, bytes]]:
+    def go(optimizer: str = "adam", average: int = 2) -> tuple[dict[str, Tensor], dict[str, bytes]]:
         weights = run(hardware, tmp_path / "whole", Checkpoint(tmp_path / "whole.pt"), optimizer, average=average)
         return weights, results(tmp_path / "whole")
 
@@ -119,7 +119,7 @@ def undisturbed(hardware: Hardware, tmp_path: Path) -> Callable[..., tuple[dict[
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("average", [True, False])
+@pytest.mark.parametrize("average", [0, 1, 2])
 @pytest.mark.parametrize("batches", [0, 1, 5, 6, 7, 11, 17])
 def test_training_broken_off_after_some_batches_ends_the_same(
     hardware: Hardware,
@@ -127,7 +127,7 @@ def test_training_broken_off_after_some_batches_ends_the_same(
     monkeypatch: pytest.MonkeyPatch,
     undisturbed: Any,
     optimizer: str,
-    average: bool,
+    average: int,
     batches: int,
 ) -> None:
     weights, files = undisturbed(optimizer, average)
@@ -178,7 +178,7 @@ def test_what_is_done_is_not_done_again(hardware: Hardware, tmp_path: Path, caps
     optimizer = OPTIMIZERS["adam"](model)
     saved = Checkpoint(tmp_path / "state.pt")
     test = Rows(hardware.device, None)
-    done = fit(model, optimizer, train, test, EPOCHS, hardware, tmp_path / "out", saved, average_weights=True)
+    done = fit(model, optimizer, train, test, EPOCHS, hardware, tmp_path / "out", saved, average_epochs=1)
     assert train.given == 6  # the checkpoint is the one at the end of the second epoch's training
     assert len(done.curves) == len(done.seconds) == 3
     _, second, *epochs = capsys.readouterr().out.splitlines()
@@ -221,7 +221,7 @@ def test_the_seconds_before_the_break_count(
     saved.save(state)
     train, test = Rows(hardware.device, 0), Rows(hardware.device, None)
     optimizer = OPTIMIZERS["adam"](model)
-    done = fit(model, optimizer, train, test, 1, hardware, tmp_path / "out", saved, average_weights=True)
+    done = fit(model, optimizer, train, test, 1, hardware, tmp_path / "out", saved, average_epochs=1)
     assert 1000 < done.seconds[0]["train"] < 1060
 
 

@@ -99,14 +99,14 @@ def unsaved(folder: Path) -> Checkpoint:
 
 
 def run(
-    hardware: Hardware, out: Path, epochs: int = 3, seed: int = 0, lr: float = 0.05, average_weights: bool = True
+    hardware: Hardware, out: Path, epochs: int = 3, seed: int = 0, lr: float = 0.05, average_epochs: int = 1
 ) -> nn.Module:
     model = linear(hardware.device, seed)
     optimizer = torch.optim.Adam(model.parameters(), lr)
     train = Rows(FEATURES, LABELS, 4, hardware.device, seed)
     test = Rows(FEATURES[:7], LABELS[:7], 3, hardware.device, None)
     saved = unsaved(out.parent)
-    fit(model, optimizer, train, test, epochs, hardware, out, saved, average_weights=average_weights)
+    fit(model, optimizer, train, test, epochs, hardware, out, saved, average_epochs=average_epochs)
     return model
 
 
@@ -162,7 +162,7 @@ def test_training_mode_to_train_evaluation_mode_to_test(hardware: Hardware, tmp_
     model = Watched().to(hardware.device)
     train = Rows(FEATURES, LABELS, 4, hardware.device)
     test = Rows(FEATURES[:3], LABELS[:3], 2, hardware.device, None)
-    fit(model, still(model), train, test, 2, hardware, tmp_path / "out", unsaved(tmp_path), average_weights=False)
+    fit(model, still(model), train, test, 2, hardware, tmp_path / "out", unsaved(tmp_path), average_epochs=0)
     trained = [(True, True, False, size) for size in (4, 4, 2)]
     tested = [(False, False, False, size) for size in (2, 1)]
     assert model.calls == [*trained, *tested] * 2
@@ -171,7 +171,7 @@ def test_training_mode_to_train_evaluation_mode_to_test(hardware: Hardware, tmp_
 def test_each_epoch_has_its_own_batches_and_the_test_half_always_the_same(hardware: Hardware, tmp_path: Path) -> None:
     model = linear(hardware.device)
     train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES, LABELS, 4, hardware.device, None)
-    fit(model, still(model), train, test, 3, hardware, tmp_path / "out", unsaved(tmp_path), average_weights=False)
+    fit(model, still(model), train, test, 3, hardware, tmp_path / "out", unsaved(tmp_path), average_epochs=0)
     assert train.asked == [0, 1, 2]
     assert test.asked == [0, 0, 0]
 
@@ -217,7 +217,7 @@ def test_a_loss_that_is_not_finite_ends_training_in_the_epoch_that_has_it(hardwa
     train = LaterBad(FEATURES, LABELS, 4, hardware.device)
     test = Rows(FEATURES, LABELS, 4, hardware.device, None)
     with pytest.raises(InputError, match=r"^epoch 2, batch 2: the loss is nan"):
-        fit(model, still(model), train, test, 3, hardware, tmp_path / "out", unsaved(tmp_path), average_weights=False)
+        fit(model, still(model), train, test, 3, hardware, tmp_path / "out", unsaved(tmp_path), average_epochs=0)
     assert train.asked == [0, 1]
     assert not (tmp_path / "out/timing.json").exists()
 
@@ -278,15 +278,16 @@ def normed(device: torch.device) -> nn.Module:
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).to(device)
 
 
-@pytest.mark.parametrize("epochs", [1, 3])
-def test_the_weights_kept_are_the_mean_over_the_steps_of_the_last_epoch(
-    hardware: Hardware, tmp_path: Path, epochs: int
+@pytest.mark.parametrize(("epochs", "average_epochs"), [(1, 1), (3, 1), (3, 2), (2, 2), (2, 5)])
+def test_the_weights_kept_are_the_mean_over_the_steps_of_the_last_epochs(
+    hardware: Hardware, tmp_path: Path, epochs: int, average_epochs: int
 ) -> None:
     model = normed(hardware.device)
     optimizer = Noting(model)
     train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES, LABELS, 4, hardware.device, None)
-    fit(model, optimizer, train, test, epochs, hardware, tmp_path / "out", unsaved(tmp_path), average_weights=True)
-    last = optimizer.states[-len(train) :]
+    out, saved = tmp_path / "out", unsaved(tmp_path)
+    fit(model, optimizer, train, test, epochs, hardware, out, saved, average_epochs=average_epochs)
+    last = optimizer.states[-average_epochs * len(train) :]
     assert len(optimizer.states) == epochs * len(train)
     for name, kept in model.state_dict().items():
         steps = torch.stack([state[name] for state in last])
@@ -299,14 +300,14 @@ def test_the_weights_kept_are_the_mean_over_the_steps_of_the_last_epoch(
 
 def test_training_itself_goes_on_from_the_last_step(hardware: Hardware, tmp_path: Path) -> None:
     states = []
-    for average_weights in (True, False):
+    for average_epochs in (2, 0):
         model = normed(hardware.device)
         optimizer = Noting(model)
         train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES, LABELS, 4, hardware.device, None)
-        out, saved = tmp_path / str(average_weights), unsaved(tmp_path)
-        fit(model, optimizer, train, test, 3, hardware, out, saved, average_weights=average_weights)
+        out, saved = tmp_path / str(average_epochs), unsaved(tmp_path)
+        fit(model, optimizer, train, test, 3, hardware, out, saved, average_epochs=average_epochs)
         states.append(optimizer.states)
-        if not average_weights:
+        if not average_epochs:
             assert all(torch.equal(kept, states[-1][-1][name]) for name, kept in model.state_dict().items())
     for one, other in zip(*states, strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
@@ -318,7 +319,7 @@ def test_what_is_frozen_keeps_every_bit_in_the_mean(hardware: Hardware, tmp_path
     before = model[0].weight.clone()
     train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES, LABELS, 4, hardware.device, None)
     optimizer = torch.optim.SGD(model[2].parameters(), 0.5)
-    fit(model, optimizer, train, test, 2, hardware, tmp_path / "out", unsaved(tmp_path), average_weights=True)
+    fit(model, optimizer, train, test, 2, hardware, tmp_path / "out", unsaved(tmp_path), average_epochs=1)
     assert torch.equal(model[0].weight, before)
 
 
@@ -331,14 +332,14 @@ def read_curve(path: Path) -> list[tuple[int, float]]:
     return [(int(step), float(value)) for step, value in rows]
 
 
-@pytest.mark.parametrize("average_weights", [True, False])
-def test_the_files_of_a_training(hardware: Hardware, tmp_path: Path, average_weights: bool) -> None:
+@pytest.mark.parametrize("average_epochs", [0, 1, 2])
+def test_the_files_of_a_training(hardware: Hardware, tmp_path: Path, average_epochs: int) -> None:
     model = linear(hardware.device)
     optimizer = torch.optim.Adam(model.parameters(), 0.05)
     out = tmp_path / "out"
     train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES[:7], LABELS[:7], 3, hardware.device, None)
     saved = unsaved(tmp_path)
-    done = fit(model, optimizer, train, test, 3, hardware, out, saved, average_weights=average_weights)
+    done = fit(model, optimizer, train, test, 3, hardware, out, saved, average_epochs=average_epochs)
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == [
         "metrics.json",
         "plots/metrics/test/accuracy.tsv",

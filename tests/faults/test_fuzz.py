@@ -135,7 +135,7 @@ class Section:
     epochs: int
     batch_size: int
     lr: float
-    average_weights: bool
+    average_epochs: int
     mask_padding: bool
     pad_to: int | None
     device: str = "cpu"
@@ -149,7 +149,7 @@ sections = st.builds(
     epochs=st.integers(1, 2),
     batch_size=st.integers(1, 30),
     lr=st.floats(1e-12, 1e30),
-    average_weights=st.booleans(),
+    average_epochs=st.integers(0, 3),
     mask_padding=st.booleans(),
     pad_to=st.none() | st.integers(1, 40),
     precision=st.sampled_from(["fp32", "bf16"]),

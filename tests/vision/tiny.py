@@ -69,7 +69,7 @@ class Settings:
     seed: int = 0
     epochs: int = 2
     lr: float = 0.005
-    average_weights: bool = True
+    average_epochs: int = 1
     weight_decay: float = 0.001
     output_lr_factor: float = 10
     freeze: str = "none"
