@@ -45,6 +45,11 @@ def files(folder: Path, *paths: str) -> dict[str, bytes]:
     return found
 
 
+def clocked(path: str) -> bool:
+    """Whether a file tells of the clock: a training's seconds, and the page that shows them."""
+    return path.endswith(("timing.json", "artifacts/report.html"))
+
+
 class FirstRepro(NamedTuple):
     ran: list[str]  # stages, in this order
     changed: set[str]  # files, as git sees it
@@ -170,7 +175,7 @@ def copy_of_this_project(folder: Path, archives: Path, environment: dict[str, st
         project.edit({f"sources.{name}.sample.urls": [str(archives / file)]})
     project.edit({"build_vocab.min_freq": 3, "tensorize.max_len": 60})
     project.edit({"pictures.arch": ARCH, "pictures.image_size.sample": 32, "pictures.batch_size.sample": 8})
-    for name in ("train_birnn", "train_textcnn", "evaluate", "finetune", "scratch", "compare"):
+    for name in ("train_birnn", "train_textcnn", "evaluate", "finetune", "scratch", "compare", "report"):
         project.edit({f"{name}.threads": 1, f"{name}.device": "cpu"})
     for name, epochs in EPOCHS.items():
         project.edit({f"{name}.epochs": epochs})

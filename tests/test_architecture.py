@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -24,7 +25,7 @@ PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 STAGES: dict[str, dict[str, Any]] = PIPELINE["stages"]
 TRAINING = [name for name in STAGES if "epochs" in PARAMS.get(name, {})]
 CHECKER = "stages/core/params.py"  # can refuse a file and never change a result
-NOT_STAGES = {"predict"}  # scripts that people run by hand
+NOT_STAGES = {"predict", "export", "demo"}  # scripts that people run by hand
 SECTIONS_ALONE = {"dataset", "sources", "pictures", "augment"}  # of params.yaml, of no one stage
 
 
@@ -78,14 +79,43 @@ def closure(path: str) -> set[str]:
     return found
 
 
+def named(path: str) -> set[str]:
+    """The files beside a script that it names, such as a template: code too, though no module."""
+    folder = Path(path).parent
+    texts = {
+        node.value
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return {str(folder / text) for text in texts if re.fullmatch(r"[\w.]+", text) and (ROOT / folder / text).is_file()}
+
+
+def code(path: str) -> set[str]:
+    """All that decides what a script does: what it imports, and the files that these modules name."""
+    modules = closure(path)
+    return modules.union(*map(named, modules))
+
+
+def is_code(path: str) -> bool:
+    return path.startswith("stages/")
+
+
 def sources() -> list[str]:
     return sorted(str(path.relative_to(ROOT)) for path in (ROOT / "stages").rglob("*.py"))
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stages_code_deps_are_exactly_what_its_script_imports(name: str) -> None:
-    listed = [path for path in paths(STAGES[name]["deps"]) if path.endswith(".py")]
-    assert sorted(listed) == sorted(closure(f"stages/{name}.py"))
+    listed = [path for path in paths(STAGES[name]["deps"]) if is_code(path)]
+    assert sorted(listed) == sorted(code(f"stages/{name}.py"))
+
+
+def test_every_file_of_the_code_is_a_dep_or_no_stages() -> None:
+    deps = {path for stage in STAGES.values() for path in paths(stage["deps"])}
+    by_hand = {CHECKER}.union(*(closure(f"stages/{name}.py") for name in NOT_STAGES))
+    every = {str(path.relative_to(ROOT)) for path in (ROOT / "stages").rglob("*") if path.is_file()}
+    assert {path for path in every if "__pycache__" not in path} - by_hand <= deps
+    assert {path for path in deps if is_code(path) and not path.endswith(".py")}  # else the rule above rules nothing
 
 
 def test_no_stage_lists_the_checker_of_params() -> None:
@@ -99,14 +129,18 @@ def test_what_the_checker_imports_is_of_no_stage_for_its_sake() -> None:
 
 @pytest.mark.parametrize("path", sources())
 def test_imports_point_one_way(path: str) -> None:
-    allowed = {"script": {"text", "vision", "sample", "core"}, "core": {"core"}}
+    allowed = {
+        "script": {"page", "text", "vision", "sample", "core"},
+        "page": {"page", "text", "vision", "core"},
+        "core": {"core"},
+    }
 
     def package(file: str) -> str:
         parts = Path(file).parts
         return "script" if len(parts) == 2 else parts[1]
 
     own = package(path)
-    assert own in {"script", "core", "text", "vision", "sample"}
+    assert own in {"script", "page", "core", "text", "vision", "sample"}
     for other in imports(path):
         assert package(other) in allowed.get(own, {own, "core"}), f"{path} imports {other}"
 
@@ -140,7 +174,7 @@ def test_every_section_of_params_is_a_stages() -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_the_command_names_the_deps_and_outs_and_no_other_path(name: str) -> None:
     arguments = STAGES[name]["cmd"].split()[3:]
-    declared = [path for path in paths(STAGES[name]["deps"]) if not path.endswith(".py")] + list(cached(name))
+    declared = [path for path in paths(STAGES[name]["deps"]) if not is_code(path)] + list(cached(name))
     for argument in arguments:
         assert any(inside(path, argument) for path in declared), f"{argument} is neither dep nor out"
     for path in declared:
@@ -162,7 +196,7 @@ def test_every_data_dep_is_the_out_of_one_stage() -> None:
     assert len(outs) == len(set(outs))
     for name, stage in STAGES.items():
         for path in paths(stage["deps"]):
-            assert path.endswith(".py") or path in outs, f"{name}: nobody makes {path}"
+            assert is_code(path) or path in outs, f"{name}: nobody makes {path}"
 
 
 def ignored_by(path: str) -> str | None:

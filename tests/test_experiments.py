@@ -75,7 +75,7 @@ def test_the_workspace_is_left_alone(queue: Queue) -> None:
 def test_the_log_of_an_experiment_is_lines_that_can_be_read(queue: Queue) -> None:
     for name in queue.names:
         log = queue.project.dvc("queue", "logs", name)
-        assert ran(log) == ["train_textcnn", "evaluate"]
+        assert ran(log) == ["train_textcnn", "evaluate", "report"]
         assert "epoch 1, loss " in log
         assert "\r" not in log
         assert "\x1b" not in log

@@ -14,8 +14,8 @@ import yaml
 
 from tests.project import ROOT, STAGES, FirstRepro, Project, files, metrics, outs, ran
 
-FROM_VOCABULARY = {"build_vocab", "tensorize", "embed_glove", "train_birnn", "train_textcnn", "evaluate"}
-FROM_AUGMENTATION = {"show_augmentation", "finetune", "scratch", "compare"}
+FROM_VOCABULARY = {"build_vocab", "tensorize", "embed_glove", "train_birnn", "train_textcnn", "evaluate", "report"}
+FROM_AUGMENTATION = {"show_augmentation", "finetune", "scratch", "compare", "report"}
 
 
 def test_the_first_repro_runs_every_stage_after_those_it_needs(first: FirstRepro) -> None:
@@ -71,11 +71,12 @@ def test_a_stage_gives_the_same_bytes_twice(
             assert (tmp_path / path).read_bytes() == content, path
 
 
-def test_another_lr_is_a_change_of_that_training_alone(project: Project) -> None:
-    # What follows it, evaluate, the experiments below show
+def test_another_lr_is_a_change_of_that_training_and_of_the_report(project: Project) -> None:
+    # What follows it, evaluate, the experiments below show; the report shows the params
     project.edit({"train_textcnn.lr": 0.002})
     status = json.loads(project.dvc("status", "--json"))
-    assert status == {"train_textcnn": [{"changed deps": {"params.yaml": {"train_textcnn.lr": "modified"}}}]}
+    change = [{"changed deps": {"params.yaml": {"train_textcnn.lr": "modified"}}}]
+    assert status == {"train_textcnn": change, "report": change}
 
 
 def test_another_vocabulary_reruns_all_that_depends_on_it_and_no_download(project: Project) -> None:
@@ -108,7 +109,7 @@ def test_a_parameter_of_the_wrong_type_ends_the_run_with_one_message(project: Pr
 def test_an_experiment_in_a_folder_of_its_own_leaves_the_workspace_alone(project: Project) -> None:
     before = files(project.folder, *outs(*STAGES))
     said = project.dvc("exp", "run", "--temp", "--name", "apart", "-S", "train_textcnn.dropout=0.3")
-    assert ran(said) == ["train_textcnn", "evaluate"]
+    assert ran(said) == ["train_textcnn", "evaluate", "report"]
     assert project.changed() == set()
     assert files(project.folder, *outs(*STAGES)) == before
     shown = experiments(project)["apart"]
@@ -144,7 +145,7 @@ def experiments(project: Project) -> dict[str, dict[str, Any]]:
 
 
 def test_an_experiment_takes_a_rate_that_dvc_writes_as_a_string(experiment: Experiment) -> None:
-    assert ran(experiment.said) == ["train_birnn", "evaluate"]
+    assert ran(experiment.said) == ["train_birnn", "evaluate", "report"]
     written = yaml.safe_load((experiment.project.folder / "params.yaml").read_text())["train_birnn"]["lr"]
     assert written == "1e-05"  # if DVC or PyYAML has mended it, the checker's special case can go
     model = "artifacts/birnn/model.safetensors"
@@ -182,7 +183,7 @@ def test_plots_diff_finds_its_files(experiment: Experiment) -> None:
     said = experiment.project.dvc("plots", "diff", "HEAD", "--out", "plots-page")
     page = experiment.project.folder / "plots-page" / "index.html"
     assert page.stat().st_size > 1000
-    assert "Reviews: test accuracy by epoch" in page.read_text(encoding="utf-8")
+    assert "Reviews: accuracy by epoch" in page.read_text(encoding="utf-8")
     shutil.rmtree(page.parent)
     assert "index.html" in said
 

@@ -21,7 +21,7 @@ def measure(probabilities: np.ndarray, labels: np.ndarray, loss: float) -> dict[
         labels, predicted, average="binary" if two else "macro", zero_division=0
     )
     return {
-        **_accuracy(predicted == labels),
+        **accuracy(predicted == labels),
         "loss": loss,
         "precision": float(precision),
         "recall": float(recall),
@@ -38,7 +38,7 @@ def measure_by_class(probabilities: np.ndarray, labels: np.ndarray, loss: float,
     predicted = probabilities.argmax(1)
     recall = recall_score(labels, predicted, labels=range(len(classes)), average=None, zero_division=0)
     return {
-        **_accuracy(predicted == labels),
+        **accuracy(predicted == labels),
         "loss": loss,
         "recall": {name: float(share) for name, share in zip(classes, recall, strict=True)},
     }
@@ -61,7 +61,8 @@ def gain(correct: np.ndarray, baseline: np.ndarray) -> dict[str, float]:
     }
 
 
-def _accuracy(correct: np.ndarray) -> dict[str, float]:
+def accuracy(correct: np.ndarray) -> dict[str, float]:
+    """Return the share of `correct`, bool (examples,), with its 95 % Wilson interval."""
     count = int(correct.sum())
     interval = binomtest(count, len(correct)).proportion_ci(method="wilson")
     return {"accuracy": count / len(correct), "accuracy_low": interval.low, "accuracy_high": interval.high}

@@ -233,6 +233,7 @@ class Params(Section):
     finetune: Finetune
     scratch: Scratch
     compare: Compute
+    report: Compute
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

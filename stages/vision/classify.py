@@ -20,7 +20,12 @@ def classify(
 ) -> tuple[Tensor, Tensor]:
     """Return logits fp32 (pictures, classes) and labels int64 (pictures,), preprocessed as in testing."""
     classifier = classifier.to(hardware.device).to(memory_format=torch.channels_last)
-    batches = PictureBatches(
+    return predict(classifier, batches_of(config, pictures, hardware), hardware, config["model"])
+
+
+def batches_of(config: dict[str, Any], pictures: Pictures, hardware: Hardware) -> PictureBatches:
+    """Return the pictures as the model of `config` sees them in testing."""
+    return PictureBatches(
         pictures,
         central_view(config["image_size"]),
         Normalisation(**config["normalisation"]),
@@ -28,4 +33,3 @@ def classify(
         hardware.device,
         seed=None,
     )
-    return predict(classifier, batches, hardware, config["model"])

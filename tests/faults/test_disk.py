@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import STAGES, Project, files, outs
+from tests.project import STAGES, Project, clocked, files, outs
 
 MODELS = ("birnn", "textcnn", "finetune", "scratch")
 
@@ -92,6 +92,6 @@ def test_a_pipeline_that_fills_the_disk_ends_as_ever_once_there_is_room(
         small_disk(size)
     assert failures > 3
     every = outs(*STAGES)
-    assert {path: content for path, content in files(project.folder, *every).items() if "timing" not in path} == {
-        path: content for path, content in files(ready.folder, *every).items() if "timing" not in path
+    assert {path: content for path, content in files(project.folder, *every).items() if not clocked(path)} == {
+        path: content for path, content in files(ready.folder, *every).items() if not clocked(path)
     }

@@ -1,6 +1,7 @@
 """Reviews in odd numbers and lengths go through every text stage."""
 
 import io
+import math
 import tarfile
 from importlib import import_module
 from pathlib import Path
@@ -9,10 +10,13 @@ import pytest
 import torch
 import yaml
 
+from stages.core.device import Hardware
 from stages.core.files import read_json
+from stages.page.reviews import review_part
 from tests.project import ROOT, STAGES
 
 CHAIN = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed_glove", "train_birnn", "train_textcnn")
+CPU = Hardware(torch.device("cpu"), "fp32", 1)
 WORDS = ("good", "bad", "film", "not", "very")
 Reviews = dict[str, list[str]]  # "train/pos" -> its texts
 
@@ -73,9 +77,15 @@ def test_every_stage_copes(
     threads = torch.get_num_threads()
     for name in (*CHAIN, "evaluate"):
         import_module(f"stages.{name}").main(*map(Path, STAGES[name]["cmd"].split()[3:]))
+    folders = [Path("artifacts/birnn"), Path("artifacts/textcnn")]
+    reviews_of = (Path("data/imdb/test.parquet"), Path("artifacts/reviews/test.safetensors"))
+    shown = review_part(folders, Path("artifacts/evaluation"), *reviews_of, CPU)
     torch.set_num_threads(threads)
     torch.set_flush_denormal(False)
     figures = read_json(Path("artifacts/evaluation/metrics.json"))
     for model in ("birnn", "textcnn"):
         assert 0 <= figures[model]["accuracy"] <= 1
         assert figures[model]["loss"] < 100
+    for model in shown["models"]:
+        for review in model["mistakes"] + model["typical"]:
+            assert all(math.isfinite(word.added) for word in review.words)

@@ -1,0 +1,53 @@
+"""Figures as people read them."""
+
+import json
+from typing import Any
+
+from markupsafe import Markup
+
+
+def figure(value: float) -> Markup:
+    """A share or a loss to three places, .893, with all of them for machines."""
+    return Markup('<data value="{}">{}</data>').format(value, short(value))
+
+
+def short(value: float) -> str:
+    """Three places, no zero before the point: .893, 1.250."""
+    text = f"{abs(value):.3f}".removeprefix("0")
+    return f"−{text}" if value < 0 and float(text) else text  # noqa: RUF001, a minus sign
+
+
+def signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")  # noqa: RUF001, a minus sign
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, or minutes and hours where there are many."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def as_yaml(value: Any) -> str:
+    """A value as params.yaml may have it."""
+    return json.dumps(value, ensure_ascii=False).strip('"')
+
+
+def size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
+
+
+FILTERS = {  # of the template
+    "figure": figure,
+    "short": short,
+    "signed": signed,
+    "number": number,
+    "duration": duration,
+    "size": size,
+    "as_yaml": as_yaml,
+}

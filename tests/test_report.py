@@ -1,0 +1,209 @@
+"""The report of a small pipeline, opened in the system's Chromium as a reader opens it: from disk, offline."""
+
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.project import Project
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+MINUS = "\N{MINUS SIGN}"
+WIDTHS = {"desktop": 1280, "tablet": 820, "phone": 390}
+ROWS = {"BiRNN": "birnn", "TextCNN": "textcnn", "Fine-tuned": "finetune", "From scratch": "scratch"}
+
+
+@pytest.fixture(scope="module")
+def report(ready: Project) -> Path:
+    return ready.folder / "artifacts/report.html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine; apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page of the report, and all that it said and asked for."""
+
+    def __init__(self, browser: Browser, report: Path, width: int = 1280, **context: Any) -> None:
+        viewport = {"width": width, "height": 900}
+        self.page: Page = browser.new_context(viewport=viewport, offline=True, **context).new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(report.as_uri())
+        self.page.wait_for_load_state()
+
+
+@pytest.fixture(scope="module")
+def watched(browser: Browser, report: Path) -> Watched:
+    return Watched(browser, report)
+
+
+def metrics(report: Path) -> dict[str, Any]:
+    folder = report.parent
+    return {
+        name: figures
+        for part in ("evaluation", "hotdog")
+        for name, figures in json.loads((folder / part / "metrics.json").read_text()).items()
+    }
+
+
+# Without a browser
+
+
+def test_the_page_names_no_address(report: Path) -> None:
+    page = report.read_text(encoding="utf-8")
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    assert not re.search(r"@import|url\((?!#)", page)
+
+
+def test_ids_are_unique_and_links_lead_somewhere(report: Path) -> None:
+    page = report.read_text(encoding="utf-8")
+    ids = Counter(re.findall(r'\bid="([^"]+)"', page))
+    assert [name for name, count in ids.items() if count > 1] == []
+    named = re.findall(r'(?:href="#|aria-labelledby="|aria-describedby="|\bfor=")([^"]+)"', page)
+    assert set(named) <= set(ids)
+
+
+def test_the_data_is_called_as_in_the_lock(ready: Project, report: Path) -> None:
+    page = report.read_text(encoding="utf-8")
+    lock = (ready.folder / "dvc.lock").read_text(encoding="utf-8")
+    sums = re.findall(r"<code>([0-9a-f]{32})</code>", page)
+    assert len(sums) == 6
+    for md5 in sums:
+        assert md5 in lock
+
+
+# In a browser
+
+
+def test_it_opens_without_an_error_or_a_request(watched: Watched, report: Path) -> None:
+    assert watched.said == []
+    assert [url for url in watched.asked if not url.startswith("data:")] == [report.as_uri()]
+    assert watched.page.title() == "sentidog: the report"
+
+
+def test_the_table_holds_the_figures_of_the_metrics_files(watched: Watched, report: Path) -> None:
+    expected = metrics(report)
+    rows = watched.page.locator(".results tbody tr:not(.group)").all()
+    assert len(rows) == 5
+    for row in rows:
+        title = row.locator("th").evaluate("cell => cell.firstChild.textContent.trim()")
+        figures = expected[ROWS.get(title, "gain")]
+        values = [float(data.get_attribute("value") or "") for data in row.locator("data").all()]
+        assert values[:3] == [figures[key] for key in ("accuracy", "accuracy_low", "accuracy_high")]
+        more = [figures["loss"]] if "loss" in figures else []
+        recall = figures.get("recall", {})
+        more += [figures[key] for key in ("precision",) if key in figures]
+        more += list(recall.values()) if isinstance(recall, dict) else [recall, figures["f1"], figures["roc_auc"]]
+        assert values[3:] == more
+        for data in row.locator("data").all():
+            shown = float(data.inner_text().replace(MINUS, "-"))
+            assert shown == pytest.approx(float(data.get_attribute("value") or ""), abs=0.0005)
+
+
+def test_every_picture_is_there_and_every_one_is_described(watched: Watched) -> None:
+    pictures = watched.page.locator("img")
+    assert pictures.count() > 10
+    assert pictures.evaluate_all("all => all.every(picture => picture.naturalWidth > 0 && picture.alt)")
+    charts = watched.page.locator("figure.chart svg")
+    assert charts.count() == 6
+    assert charts.evaluate_all("all => all.every(svg => svg.getBoundingClientRect().height > 100)")
+
+
+def test_the_influences_are_those_that_the_page_speaks_of(watched: Watched) -> None:
+    # The words with a shade make most of the difference between the two log odds
+    shares = watched.page.locator(".review").evaluate_all(
+        r"""all => all.map(review => {
+            const number = text => parseFloat(text.replace("\u2212", "-"));
+            const [low, high] = review.querySelector(".sum").textContent.match(/[+\u2212]\d+\.\d+/g).map(number);
+            const words = [...review.querySelectorAll("[title]")].map(word => number(word.title));
+            return [words.reduce((sum, word) => sum + word, 0), high - low, Math.max(...words.map(Math.abs))];
+        })"""
+    )
+    assert len(shares) >= 4
+    for shaded, whole, strongest in shares:
+        assert shaded == pytest.approx(whole, abs=6 * strongest)
+
+
+def search(page: Page, words: str) -> list[str]:
+    """Type into the field; return the reviews that are left."""
+    page.fill("#word", words)
+    return [review.inner_text().lower() for review in page.locator(".review:visible").all()]
+
+
+def test_the_search_leaves_the_reviews_with_the_word_and_marks_it(watched: Watched) -> None:
+    page = watched.page
+    every = search(page, "")
+    texts = page.locator(".words").all_inner_texts()
+    counts = Counter(word for text in texts for word in set(text.split()) if word.isalpha() and len(word) > 4)
+    word = next(word for word, count in sorted(counts.items()) if count < len(every))
+    expected = sum(word in text for text in texts)
+    left = search(page, word.upper())
+    assert 0 < len(left) == expected < len(every)
+    assert all(word in text for text in left)
+    assert page.locator("#found").inner_text() == f"in {expected} of {len(every)} reviews"
+    hits = page.locator(".hit").all_inner_texts()
+    assert hits
+    assert all(word in hit for hit in hits)
+    assert search(page, f"{word} zzzz") == []
+    assert search(page, "") == every
+    assert page.locator(".hit").count() == 0
+    assert watched.said == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=list(WIDTHS))
+def test_it_fits_every_screen(browser: Browser, report: Path, tmp_path: Path, width: int, scheme: str) -> None:
+    watched = Watched(browser, report, width, color_scheme=scheme)
+    page = watched.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for cell in page.locator(".results tbody strong").all():
+        box = cell.bounding_box()
+        assert box
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+    ground, ink = (page.evaluate(f"getComputedStyle(document.body).{key}") for key in ("backgroundColor", "color"))
+    dark, light = sorted((ground, ink), key=lambda colour: sum(map(int, re.findall(r"\d+", colour))))
+    assert ground == (light if scheme == "light" else dark)
+    page.screenshot(path=tmp_path / "whole.png", full_page=True)
+    assert (tmp_path / "whole.png").stat().st_size > 50_000
+    assert watched.said == []
+    page.context.close()
+
+
+def test_in_print_every_word_is_on_paper(browser: Browser, report: Path) -> None:
+    page = Watched(browser, report, 720).page
+    page.emulate_media(media="print", color_scheme="dark")
+    assert not page.locator("nav").is_visible()
+    assert not page.locator("#search").is_visible()
+    assert page.locator(".words").evaluate_all("all => all.every(text => text.scrollHeight <= text.clientHeight + 1)")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) >= 3
+    page.context.close()
+
+
+def test_without_scripts_everything_but_the_search_is_there(browser: Browser, report: Path) -> None:
+    page = Watched(browser, report, java_script_enabled=False).page
+    assert not page.locator("#search").is_visible()
+    assert all(review.is_visible() for review in page.locator(".review").all())
+    page.context.close()
