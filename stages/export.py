@@ -5,12 +5,8 @@ the test half where it is there, else on drawn ones.
 """
 
 import argparse
-import io
 from dataclasses import dataclass
 from pathlib import Path
-
-import pyarrow as pa
-import torch
 
 from stages.core.cli import reporting
 from stages.core.device import prepare
@@ -19,6 +15,7 @@ from stages.text import models as review_models
 from stages.text import portable as of_reviews
 from stages.vision import models as picture_models
 from stages.vision import portable as of_pictures
+from stages.vision.files import Picture, as_pictures
 from stages.vision.pictures import Pictures, read_pictures
 
 TEST_PICTURES = Path("data/hotdog/test.parquet")
@@ -44,14 +41,7 @@ def main(model: str, file: Path, artifacts: Path) -> None:
 def pictures_to_check() -> Pictures:
     if TEST_PICTURES.is_file():
         return read_pictures(TEST_PICTURES)
-    drawn = example_pictures(of_pictures.CHECKED)
-    encoded = []
-    for picture in drawn:
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG")
-        encoded.append(buffer.getvalue())
-    column = pa.chunked_array([pa.array(encoded, pa.large_binary())])
-    return Pictures([str(i) for i in range(len(drawn))], torch.zeros(len(drawn), dtype=torch.int64), [], column)
+    return as_pictures([Picture(f"drawn {i}", png) for i, png in enumerate(example_pictures(of_pictures.CHECKED))])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from torch import Tensor
 
 from stages.core.files import InputError
+from stages.core.progress import hidden
 
 T = TypeVar("T")
 
@@ -79,6 +80,7 @@ def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield some
 
 
+@hidden()  # a bar a batch would say nothing
 def tell(examples: Iterable[Example | InputError], models: Models, form: Callable[[Example, Answers], str]) -> bool:
     """Print a line an example as soon as its batch is answered; return whether all could be.
 

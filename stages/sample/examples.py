@@ -1,6 +1,6 @@
 """A few drawn pictures to try a model on, where no others are at hand."""
 
-from PIL import Image
+import io
 
 from stages.sample.draw import Draw
 from stages.sample.pictures import CLASSES, picture
@@ -8,7 +8,11 @@ from stages.sample.pictures import CLASSES, picture
 SEED = 13  # neither the training half's nor the test half's
 
 
-def example_pictures(count: int) -> list[Image.Image]:
-    """Return RGB pictures, hot dogs and other things in turn."""
-    draw = Draw(SEED)
-    return [picture(draw, CLASSES[i % len(CLASSES)]) for i in range(count)]
+def example_pictures(count: int) -> list[bytes]:
+    """Return PNGs, hot dogs and other things in turn."""
+    draw, encoded = Draw(SEED), []
+    for i in range(count):
+        buffer = io.BytesIO()
+        picture(draw, CLASSES[i % len(CLASSES)]).save(buffer, "PNG")
+        encoded.append(buffer.getvalue())
+    return encoded

@@ -122,7 +122,7 @@ class PlainTextCNN(nn.Module):
 def with_onnx_cells(model: nn.Module) -> nn.Module:
     """Return a copy whose plain recurrent layers are ONNX's own; torch.onnx would unroll them, for one length alone."""
     model = copy.deepcopy(model)
-    for part in model.modules():
+    for part in list(model.modules()):
         for name, child in part.named_children():
             if type(child) is nn.RNN:
                 setattr(part, name, OnnxRNN(child))

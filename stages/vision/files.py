@@ -53,6 +53,12 @@ def _open(file: str) -> Picture | InputError:
         return problem
 
 
+def as_pictures(some: list[Picture]) -> Pictures:
+    """Return the pictures as a half of a data set; labels are all 0, and no one's."""
+    encoded = pa.chunked_array([pa.array([picture.encoded for picture in some], SCHEMA.field("picture").type)])
+    return Pictures([picture.file for picture in some], torch.zeros(len(some), dtype=torch.int64), [], encoded)
+
+
 class PictureModels:
     """The trained models of these names, from the folder that dvc repro fills."""
 
@@ -65,9 +71,7 @@ class PictureModels:
 
     def answer(self, some: list[Picture]) -> list[Answers]:
         """Return what the models answer about each picture."""
-        encoded = pa.chunked_array([pa.array([picture.encoded for picture in some], SCHEMA.field("picture").type)])
-        labels = torch.zeros(len(some), dtype=torch.int64)  # nobody knows them, and nothing looks at them
-        opened = Pictures([picture.file for picture in some], labels, [], encoded)
+        opened = as_pictures(some)
         by_model = {
             name: by_class(config, classify(classifier, config, opened, self.hardware)[0].softmax(1))
             for name, (classifier, config) in self.models.items()
