@@ -25,7 +25,7 @@ PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 STAGES: dict[str, dict[str, Any]] = PIPELINE["stages"]
 TRAINING = [name for name in STAGES if "epochs" in PARAMS.get(name, {})]
 CHECKER = "stages/core/params.py"  # can refuse a file and never change a result
-NOT_STAGES = {"predict"}  # scripts that people run by hand
+NOT_STAGES = {"predict", "export", "demo"}  # scripts that people run by hand
 SECTIONS_ALONE = {"dataset", "sources", "pictures", "augment"}  # of params.yaml, of no one stage
 
 

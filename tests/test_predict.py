@@ -1,3 +1,4 @@
+import contextlib
 import io
 import json
 import os
@@ -6,7 +7,10 @@ import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
+from itertools import repeat
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
@@ -130,14 +134,15 @@ def test_a_model_that_is_none_is_refused(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n"])
-def test_an_empty_text_is_refused(ask: Ask, text: str) -> None:
-    assert ask("bad", text) == Answer(1, [], "error: review 2 is empty; expected text\n")
+def test_an_empty_text_is_refused_and_all_else_answered(ask: Ask, text: str) -> None:
+    answer = ask("bad", text, "great")
+    assert answer == Answer(1, ask("bad", "great").lines, "error: review 2 is empty; expected a review\n")
 
 
 def test_an_empty_line_is_refused_by_its_number(ask: Ask) -> None:
     answer = ask(stdin="bad\ngreat\n\nbad\n")
-    assert answer.code == 1
-    assert answer.error == "error: review 3 is empty; expected text\n"
+    assert answer.error == "error: standard input, line 3 is empty; expected a review\n"
+    assert answer == Answer(1, ask("bad", "great", "bad").lines, answer.error)
 
 
 def test_unknown_words_alone_bring_a_warning_and_an_answer(ask: Ask) -> None:
@@ -157,14 +162,14 @@ def test_an_answer_is_one_line_whatever_the_text(ask: Ask) -> None:
     assert len(ask("a great\nfilm\tindeed").lines) == 1
 
 
-def test_bytes_that_are_not_utf8_are_refused(trained: Path) -> None:
+def test_bytes_that_are_not_utf8_are_refused_by_their_line(trained: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "stages.predict", "--device", "cpu", "--artifacts", trained / "artifacts"],
-        input=b"good\n\xff\xfe\n", cwd=ROOT, env=os.environ | {"PYTHONUTF8": "1"}, capture_output=True, check=False,
+        input=b"bad\n\xff\xfe\n", cwd=ROOT, env=os.environ | {"PYTHONUTF8": "1"}, capture_output=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert b"Traceback" not in done.stderr
-    assert done.stderr.startswith(b"error: ")
+    assert done.stderr == b"error: standard input, line 2: not UTF-8 at byte 0\n"
+    assert done.stdout.splitlines()[0].endswith(b"\tbad")
 
 
 @pytest.mark.parametrize("missing", ["", "vocab.parquet", "birnn/config.json", "textcnn/model.safetensors"])
@@ -196,6 +201,106 @@ def test_a_device_that_is_not_there_is_refused(ask: Ask) -> None:
     answer = ask("--device", "cuda:99", "bad")
     assert answer.code == 1
     assert answer.error.startswith("error: device: cuda:99 is not on this machine, which has ")
+
+
+# Files, folders and streams
+
+
+def test_a_txt_file_is_a_review_a_line(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "reviews.TXT").write_bytes("\ufeffbad and dull\r\na great film".encode())
+    assert ask("reviews.TXT", "moving").lines == ask("bad and dull", "a great film", "moving").lines
+
+
+def test_a_folder_is_its_txt_files_in_order(ask: Ask, tmp_path: Path) -> None:
+    for name, text in {"b.txt": "bad\n", "a/z.txt": "great\n", ".hidden.txt": "dull\n", "a.md": "dull\n"}.items():
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).write_text(text)
+    assert ask("folder").lines == ask("great", "bad").lines
+
+
+def test_a_missing_file_is_refused_and_all_else_answered(ask: Ask) -> None:
+    assert ask("none.txt", "bad") == Answer(1, ask("bad").lines, "error: none.txt: No such file or directory\n")
+
+
+def test_an_empty_folder_is_refused(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    answer = ask("folder")
+    assert (answer.code, answer.lines) == (1, [])
+    assert answer.error.startswith("error: folder: nothing to read in it; expected files that end in .avif, ")
+
+
+def test_a_review_too_long_for_a_files_name_is_a_review(ask: Ask) -> None:
+    assert ask("great " * 1000).code == 0
+
+
+def test_json_holds_source_class_and_all_probabilities(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("bad\n\nxyzzy \u2019\n", encoding="utf-8")
+    answer = ask("--json", "a great\nfilm", "a.txt")
+    unknown = "no word of 'xyzzy \u2019' is in the vocabulary"
+    assert answer.error.splitlines() == ["error: a.txt, line 2 is empty; expected a review", f"warning: {unknown}"]
+    first, second, third = map(json.loads, answer.lines)
+    assert [{k: v for k, v in row.items() if k != "models"} for row in (first, second, third)] == [
+        {"text": "a great\nfilm"},
+        {"text": "bad", "file": "a.txt", "line": 1},
+        {
+            "text": "xyzzy \u2019",
+            "file": "a.txt",
+            "line": 3,
+            "warning": "no word of 'xyzzy \u2019' is in the vocabulary",
+        },
+    ]
+    for line, row in zip(ask("a great\nfilm", "bad").lines, (first, second), strict=True):
+        found = ANSWER.fullmatch(line)
+        assert found
+        for model, label, share in (("birnn", found[1], found[2]), ("textcnn", found[3], found[4])):
+            probabilities = row["models"][model]["probabilities"]
+            assert list(probabilities) == ["negative", "positive"]
+            assert sum(probabilities.values()) == pytest.approx(1, abs=2e-6)
+            assert row["models"][model]["class"] == label
+            assert probabilities[label] == pytest.approx(float(share), abs=6e-4)
+
+
+def test_more_than_a_batch_ends_with_the_speed(ask: Ask) -> None:
+    assert ask(stdin="bad\n" * TEST_BATCH).error == ""
+    error = ask(stdin="bad\n" * (TEST_BATCH + 1)).error
+    assert re.fullmatch(rf"{TEST_BATCH + 1} reviews in \d+\.\d s, [\d,]+ a second\n", error)
+
+
+def peak(trained: Path, stdin: Iterable[bytes]) -> int:
+    """The most memory, in bytes, that a predict of its own took for these lines."""
+    code = (
+        "import atexit, resource, runpy, sys\n"
+        "atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr))\n"
+        "runpy.run_module('stages.predict', run_name='__main__')\n"
+    )
+    command = [sys.executable, "-c", code, "--model", "textcnn", "--device", "cpu", "--artifacts", "artifacts"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=trained, env=environment, stdin=PIPE, stdout=DEVNULL, stderr=PIPE) as process:
+        assert process.stdin
+        assert process.stderr
+        process.stdin.writelines(stdin)
+        process.stdin.close()
+        return int(process.stderr.read().split()[-1]) * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel counts memory in another unit")
+def test_a_stream_of_any_length_takes_the_same_memory(trained: Path) -> None:
+    line = b"great film " * 400 + b"\n"  # 4.4 kB
+    few, many = (peak(trained, repeat(line, count)) for count in (1000, 40_000))
+    assert 39_000 * len(line) > 5 * (many - few)
+
+
+def test_who_reads_no_further_gets_no_complaint(trained: Path) -> None:
+    command = [sys.executable, "-m", "stages.predict", "--device", "cpu", "--artifacts", str(trained / "artifacts")]
+    with subprocess.Popen(command, cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(b"bad\n" * 3 * TEST_BATCH)
+            process.stdin.close()
+        assert process.stderr.read() == b""
 
 
 # Pictures
@@ -264,7 +369,59 @@ def test_what_is_no_picture_is_refused(ask_pictures: Ask, tmp_path: Path) -> Non
 
 def test_reviews_and_pictures_do_not_mix(ask_pictures: Ask) -> None:
     answer = ask_pictures("a great film", "lunch.jpg")
-    assert answer == Answer(1, [], "error: reviews and pictures in one command; expected one kind\n")
+    assert (answer.code, answer.lines) == (1, [])
+    assert answer.error.startswith("error: reviews and pictures in one command, 'a great film' and 'lunch.jpg'; ")
+
+
+def test_a_damaged_picture_in_a_folder_is_named_and_all_else_answered(
+    ask_pictures: Ask, trained_pictures: Folder, tmp_path: Path
+) -> None:
+    (tmp_path / "some/deeper").mkdir(parents=True)
+    names = [f"some/{name}" for name in ("b.png", "deeper/a.webp", "c.png")]
+    for row, name in enumerate(names):
+        saved(tmp_path / name, row, trained_pictures.test)
+    whole = ask_pictures("some")
+    assert (whole.code, whole.error) == (0, "")
+    assert [line.split("\t")[-1] for line in whole.lines] == sorted(names)
+    (tmp_path / "some/bad.jpg").write_bytes((tmp_path / names[0]).read_bytes()[:100])
+    answer = ask_pictures("some")
+    assert (answer.code, answer.lines) == (1, whole.lines)
+    assert answer.error.startswith("error: some/bad.jpg: ")
+    assert answer.error.count("\n") == 1
+
+
+def test_a_model_picks_its_kind_from_a_folder_of_both(
+    ask_pictures: Ask, trained_pictures: Folder, tmp_path: Path
+) -> None:
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some/about.txt").write_text("what this is")
+    saved(tmp_path / "some/a.png", 0, trained_pictures.test)
+    assert ask_pictures("some").code == 1
+    (line,) = ask_pictures("some", "--model", "scratch").lines
+    assert line.endswith("\tsome/a.png")
+
+
+def test_json_of_pictures(ask_pictures: Ask, trained_pictures: Folder, tmp_path: Path) -> None:
+    file = saved(tmp_path / "one.png", 0, trained_pictures.test)
+    (line,) = ask_pictures("--json", file).lines
+    row = json.loads(line)
+    assert row.keys() == {"file", "models"}
+    assert row["file"] == file
+    for model in ("finetune", "scratch"):
+        answer = row["models"][model]
+        assert answer["class"] == max(answer["probabilities"], key=answer["probabilities"].get)
+        assert list(answer["probabilities"]) == ["disc", "square"]
+
+
+def test_a_file_name_that_is_no_text_is_answered(trained_pictures: Folder, tmp_path: Path) -> None:
+    saved(tmp_path / "a.png", 0, trained_pictures.test)
+    (tmp_path / "a.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.predict", "--json", "--artifacts", trained_pictures.path, tmp_path],
+        cwd=ROOT, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert os.fsencode(json.loads(done.stdout)["file"]).endswith(b"/\xff.png")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tqdm import tqdm
@@ -10,6 +11,19 @@ from tqdm import tqdm
 DELAY = 2.0  # seconds; what ends sooner shows nothing
 LOG_INTERVAL = 10.0  # seconds between two lines of a log, at least
 LOG_STEPS = 10  # lines that a log gets in all, at most
+
+_hidden = False
+
+
+@contextmanager
+def hidden() -> Iterator[None]:
+    """Let no bar be seen."""
+    global _hidden
+    before, _hidden = _hidden, True
+    try:
+        yield
+    finally:
+        _hidden = before
 
 
 class _Lines:
@@ -49,5 +63,6 @@ def progress(
         unit_scale=unit_scale,
         initial=initial,
         delay=DELAY,
+        disable=_hidden,
         **options,
     )

@@ -1,9 +1,7 @@
 """Pictures to classes and probabilities, with a trained model alone."""
 
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -12,8 +10,7 @@ from stages.core.fit import predict
 from stages.vision.augmentation import central_view
 from stages.vision.batches import Normalisation, PictureBatches
 from stages.vision.networks import Classifier
-from stages.vision.opening import plain
-from stages.vision.pictures import SCHEMA, Pictures
+from stages.vision.pictures import Pictures
 
 TEST_BATCH = 64  # pictures per batch where nothing is learnt
 
@@ -36,12 +33,3 @@ def batches_of(config: dict[str, Any], pictures: Pictures, hardware: Hardware) -
         hardware.device,
         seed=None,
     )
-
-
-def open_files(files: list[str]) -> Pictures:
-    """Return pictures from outside, in order, as fetch_hotdog would keep them; labels are all 0, and no one's.
-
-    Raises InputError for a file that is missing, damaged, enormous or no picture.
-    """
-    encoded = pa.chunked_array([pa.array([plain(Path(file), file) for file in files], SCHEMA.field("picture").type)])
-    return Pictures(files, torch.zeros(len(files), dtype=torch.int64), [], encoded)

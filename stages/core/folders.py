@@ -1,0 +1,29 @@
+"""The files of a folder, in an order that no file system decides."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import NoReturn
+
+from stages.core.files import InputError
+
+
+def files_in(folder: str, suffixes: Collection[str]) -> list[str]:
+    """Return the files in a folder and all below that end in one of `suffixes`, whatever the case, sorted by path.
+
+    Names that begin with a dot are passed over; links to folders are not followed.
+
+    Raises InputError if there is none, or if a folder cannot be read.
+    """
+    found = []
+    for place, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in names if not name.startswith(".")]
+    files = sorted(path for path in found if path.suffix.lower() in suffixes)
+    if not files:
+        raise InputError(f"{folder}: nothing to read in it; expected files that end in {', '.join(sorted(suffixes))}")
+    return [str(path) for path in files]
+
+
+def _refuse(problem: OSError) -> NoReturn:
+    raise InputError(f"{problem.filename}: {problem.strerror}") from problem
