@@ -195,6 +195,15 @@ def test_an_archive_with_a_flipped_bit_is_refused(archive, seed):
         read_archive(path)
 
 
+def test_a_wrong_checksum_behind_the_tars_end_is_found(archive):
+    data = bytearray(gzip.compress(tar_bytes(MINIMAL) + bytes(1 << 20)))  # padded, as tar does for large records
+    read_archive(archive(bytes(data)))
+    data[-8] ^= 1
+    path = archive(bytes(data))
+    with pytest.raises(InputError, match=rf"{re.escape(str(path))}: not a whole tar\.gz"):
+        read_archive(path)
+
+
 @pytest.mark.parametrize("data", [b"<html>404 Not Found</html>", tar_bytes(MINIMAL), gzip.compress(b"no tar" * 500)])
 def test_what_is_no_targz_is_refused(archive, data):
     path = archive(data)
