@@ -35,10 +35,13 @@ def main(host: str, port: int, artifacts: Path, device: str) -> None:
     page = demo(reviews, pictures, example_pictures(EXAMPLES))
     try:
         page.launch(
-            server_name=host, server_port=port, share=False, theme=THEME, max_file_size=MAX_BYTES, footer_links=[]
-        )
+            server_name=host, server_port=port, share=False, theme=THEME, max_file_size=MAX_BYTES, footer_links=[],
+            quiet=True, show_error=True, prevent_thread_lock=True,
+        )  # fmt: skip
     except OSError as problem:
         raise InputError(f"{host}, port {port}: {problem}; another --port may be free") from problem
+    print(f"open http://{host}:{port} (Ctrl-C ends it)", flush=True)
+    page.block_thread()
 
 
 if __name__ == "__main__":

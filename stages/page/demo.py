@@ -9,6 +9,7 @@ from typing import Any
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported: it would report to its makers
 
 import gradio as gr
+from PIL import ImageOps
 
 from stages.core.answers import best
 from stages.core.files import InputError
@@ -36,16 +37,8 @@ THEME = gr.themes.Base(
     font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
 )
+SHOWN = 256  # pixels of the side of a picture that is explained
 KEPT = 3600  # seconds that an uploaded picture lies in the temporary folder
-
-
-class Upload(gr.Image):
-    """A picture from outside, as the file that it is: Gradio's own opening knows neither limits nor clear errors."""
-
-    is_template = True
-
-    def preprocess(self, payload: Any) -> str | None:
-        return payload.path if payload else None
 
 
 def demo(reviews: ReviewModels, pictures: PictureModels, examples: list[bytes]) -> gr.Blocks:
@@ -74,7 +67,8 @@ def _review_tab(models: ReviewModels) -> None:
 
 
 def _picture_tab(models: PictureModels, examples: list[bytes]) -> None:
-    picture = Upload(label="Picture", sources=["upload", "clipboard"], height=280)
+    # As the file that it came as: stages.vision.opening knows limits and clear errors, Gradio does not
+    picture = gr.Image(label="Picture", sources=["upload", "clipboard"], height=280, type="filepath", image_mode=None)
     outputs: list[Any] = []
     with gr.Row(equal_height=False):
         for name in models.models:
@@ -138,5 +132,6 @@ def answer_picture(models: PictureModels, file: str) -> list[Any]:
     for name, (classifier, config) in models.models.items():
         heat = heatmaps(classifier, config, as_pictures(some), models.hardware)
         seen = central_view(config["image_size"])(as_pictures(some).decode(0))
-        found += [answers.models[name], seen if heat is None else heat_over(seen, heat[0].numpy())]
+        explained = seen if heat is None else heat_over(seen, heat[0].numpy())
+        found += [answers.models[name], ImageOps.contain(explained, (SHOWN, SHOWN))]
     return found
