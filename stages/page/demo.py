@@ -1,7 +1,7 @@
 """The page to try the models in: a review or a picture, each model's answer, and what it rests on."""
 
+import io
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported: it would report to its makers
 
 import gradio as gr
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from stages.core.answers import best
 from stages.core.files import InputError
@@ -77,10 +77,7 @@ def _picture_tab(models: PictureModels, examples: list[bytes]) -> None:
                 outputs.append(gr.Image(label="Where it looks", interactive=False, height=280, buttons=[]))
     answer = _answering(lambda given: answer_picture(models, given) if given else [None] * len(outputs))
     picture.change(answer, picture, outputs)
-    folder = Path(tempfile.mkdtemp(prefix="sentidog-"))
-    for number, png in enumerate(examples):
-        (folder / f"{number}.png").write_bytes(png)
-    gr.Examples([[str(path)] for path in sorted(folder.iterdir())], picture)
+    gr.Examples([[Image.open(io.BytesIO(png))] for png in examples], picture)
 
 
 def _answering(function: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
