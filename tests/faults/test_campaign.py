@@ -51,9 +51,9 @@ def orphans(folder: Path) -> list[int]:
     return found
 
 
-def same_results(one: Project, other: Project) -> None:
-    every = outs(*STAGES)
-    mine, theirs = (files(project.folder, *every) for project in (one, other))
+def same_results(one: Project, other: Project, *stages: str) -> None:
+    paths = outs(*(stages or STAGES))
+    mine, theirs = (files(project.folder, *paths) for project in (one, other))
     assert mine.keys() == theirs.keys()
     for path, content in theirs.items():
         if not clocked(path):
@@ -100,8 +100,9 @@ def test_a_killed_experiment_goes_on_and_ends_with_the_same_bytes(
     caches = {name: tmp_path / f"{name}-cache" for name in ("whole", "broken")}
     whole, broken = (_pulled(ready, tmp_path / name, cache) for name, cache in caches.items())
     whole.edit(change)
-    assert whole.repro() == ["train_textcnn", "evaluate", "report"]
-    command = ("exp", "run", *where, "--name", "later", *(f"-S{key}={value}" for key, value in change.items()))
+    assert whole.repro("train_textcnn") == ["train_textcnn"]
+    values = [f"-S{key}={value}" for key, value in change.items()]
+    command = ("exp", "run", *where, "--name", "later", *values, "train_textcnn")
     process = start(broken, *command)
     checkpoints = caches["broken"] / "checkpoints"
     while not list(checkpoints.glob("textcnn-*.pt")):
@@ -111,7 +112,7 @@ def test_a_killed_experiment_goes_on_and_ends_with_the_same_bytes(
     said = broken.dvc(*command, "--force")
     assert "going on from a checkpoint: epoch " in said
     broken.dvc("exp", "apply", "later")
-    same_results(broken, whole)
+    same_results(broken, whole, "train_textcnn")
     assert not list(checkpoints.glob("[!.]*.pt"))
 
 
@@ -120,5 +121,5 @@ def _pulled(ready: Project, folder: Path, cache: Path) -> Project:
     project = ready.clone(folder)
     project.environment = project.environment | {"SENTIDOG_CACHE": str(cache)}
     project.dvc("remote", "add", "--local", "-d", "origin", str(ready.folder / ".dvc/cache"))
-    project.dvc("pull", "-q")
+    project.dvc("pull", "-q", "--run-cache")  # --temp checks nothing out: without it, every stage would run
     return project
