@@ -68,7 +68,7 @@ def place(
     monkeypatch.setenv("SENTIDOG_CACHE", str(tmp_path / "cache"))
     found: list[Path] = []
 
-    def fit(*given: Any) -> None:
+    def fit(*given: Any, **_options: Any) -> None:
         (saved,) = (one for one in given if isinstance(one, Checkpoint))
         found.append(saved.path)
         raise StoppedError
