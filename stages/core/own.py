@@ -30,7 +30,9 @@ def _tracked(path: str) -> bool:
     return bool(done.stdout)
 
 
-def draw_test_half(labels: Sequence[str], contents: Iterable[bytes], fraction: float, seed: int) -> set[int]:
+def draw_test_half(
+    source: Path, labels: Sequence[str], contents: Iterable[bytes], fraction: float, seed: int
+) -> set[int]:
     """Return which rows are the test half: of each class `fraction`, at least one row and never all.
 
     `contents`, a text or the bytes of a picture, alone decide with the seed: not the order of the rows, and the same
@@ -43,7 +45,7 @@ def draw_test_half(labels: Sequence[str], contents: Iterable[bytes], fraction: f
         ranked.setdefault(label, []).append((hashlib.sha256(b"%d %b" % (seed, content)).digest(), row))
     if alone := sorted(label for label, rows in ranked.items() if len(rows) == 1):
         more = f" and {len(alone) - 1} more classes" if len(alone) > 1 else ""
-        raise InputError(f"class {alone[0]!r}{more}: a single example; expected two or more, for both halves")
+        raise InputError(f"{source}: class {alone[0][:40]!r}{more}: a single example; expected two or more, for both halves")
     return {
         row
         for rows in ranked.values()
