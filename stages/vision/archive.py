@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 
 from stages.core.files import InputError
+from stages.core.own import draw_test_half
 from stages.core.progress import progress
-from stages.core.split import draw_test
 from stages.vision.containers import File, files_of, zip_files
 from stages.vision.opening import SUFFIXES, plain
 from stages.vision.pictures import picture_table
@@ -42,7 +42,7 @@ def read_archive(archive: Path) -> dict[str, pa.Table]:
 def read_own(source: Path, test_fraction: float, seed: int) -> dict[str, pa.Table]:
     """Read a zip or a folder in the layout of `read_archive`, which see, or …/<class>/<picture>.
 
-    Without halves the ids are "hotdog/0.jpg", and `draw_test` sets a test half apart.
+    Without halves the ids are "hotdog/0.jpg", and a share of each class is drawn for the test half.
 
     Raises InputError for a class of one picture then, and for a link to a folder, too.
     """
@@ -53,12 +53,14 @@ def read_own(source: Path, test_fraction: float, seed: int) -> dict[str, pa.Tabl
         if not places:
             raise InputError(f"{source}: no picture in a class's folder; {OWN_LAYOUT}, found {_folders(files)}")
         classes = _classes(source, places, set(places), OWN_LAYOUT)
-        ids = sorted(name for of_class in places.values() for name in of_class)
-        drawn = draw_test(ids, [_label(name) for name in ids], test_fraction, seed, source)
-        halves: dict[str, Files] = {half: {} for half in HALVES}
-        for name, is_test in zip(ids, drawn, strict=True):
-            halves["test" if is_test else "train"][name] = places[_label(name)][name]
-        return _read(halves, classes)
+        every = {name: file for of_class in places.values() for name, file in of_class.items()}
+        return _split(source, _read({"all": every}, classes)["all"], test_fraction, seed)
+
+
+def _split(source: Path, table: pa.Table, test_fraction: float, seed: int) -> dict[str, pa.Table]:
+    contents = (picture.as_py() for picture in table["picture"])
+    drawn = draw_test_half(source, table["label"].to_pylist(), contents, test_fraction, seed)
+    return {half: table.filter([(row in drawn) == (half == "test") for row in range(len(table))]) for half in HALVES}
 
 
 def _places(source: Path, files: list[File], layout: str, *, split: bool) -> Places:
