@@ -9,7 +9,7 @@ from stages.core.files import read_table, write_table
 from stages.core.params import load_params
 from stages.core.sources import EMBEDDED, obtain
 from stages.sample.reviews import write_glove
-from stages.sample.vectors import UNIT, word_vectors
+from stages.text.cooccurrence import cooccurrence_vectors
 from stages.text.tokens import tokenizer
 from stages.text.vectors import read_vectors, vector_table
 
@@ -20,8 +20,8 @@ def main(train: Path, glove: Path) -> None:
     source = getattr(params.sources.glove, params.dataset)
     if params.dataset == "own" and EMBEDDED in source.urls:
         texts = read_table(train, ["text"])["text"].to_pylist()
-        words, vectors = word_vectors(tokenizer(params.build_vocab.tokenizer)(texts), dim)
-        table = vector_table(pa.array(words, pa.string()), (vectors / UNIT).astype("float32"))
+        words, vectors = cooccurrence_vectors(tokenizer(params.build_vocab.tokenizer)(texts), dim)
+        table = vector_table(pa.array(words, pa.string()), vectors)
     else:
         table = read_vectors(obtain("glove", params.dataset, source, write_glove), dim)
     # Like bytes of the floats stand together, which makes the table smaller than the zip that it comes from.

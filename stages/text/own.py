@@ -5,11 +5,12 @@ silence, and leave a number as it is written.
 """
 
 import csv
+import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -98,9 +99,12 @@ def _records(file: Path, columns: Columns) -> Iterator[tuple[int, dict[str, Any]
         if suffix == ".parquet":
             yield from _parquet_records(file, columns)
             return
-        opened = igzip.open if file.suffix.lower() == ".gz" else open
+        packed = file.suffix.lower() == ".gz"
         # Bytes that are not UTF-8 come through as surrogates, so that _written can tell their line
-        with opened(file, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        with (
+            igzip.IGzipFile(file) if packed else file.open("rb") as data,
+            io.TextIOWrapper(data, "utf-8-sig", "surrogateescape", newline="") as stream,
+        ):
             if suffix == ".jsonl":
                 yield from _json_records(file, columns, stream)
             else:
@@ -109,7 +113,9 @@ def _records(file: Path, columns: Columns) -> Iterator[tuple[int, dict[str, Any]
         raise InputError(f"{file}: cannot be read: {problem}") from problem
 
 
-def _csv_records(file: Path, columns: Columns, stream: TextIO, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_records(
+    file: Path, columns: Columns, stream: Iterable[str], delimiter: str
+) -> Iterator[tuple[int, dict[str, Any]]]:
     csv.field_size_limit(LARGEST)
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
     header: list[str] = []
@@ -134,7 +140,7 @@ def _csv_records(file: Path, columns: Columns, stream: TextIO, delimiter: str) -
         raise InputError(f"{file}: empty; expected a header with the columns' names, and a review a row")
 
 
-def _json_records(file: Path, columns: Columns, stream: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_records(file: Path, columns: Columns, stream: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     for line, text in enumerate(stream, 1):
         if not text.strip():
             continue
@@ -153,8 +159,8 @@ def _parquet_records(file: Path, columns: Columns) -> Iterator[tuple[int, dict[s
         _check_columns(file, columns, parquet.schema_arrow.names)
         number = 0
         for batch in parquet.iter_batches(columns=[name for name in columns if name]):
-            for number, record in enumerate(batch.to_pylist(), number + 1):
-                yield number, record
+            yield from enumerate(batch.to_pylist(), number + 1)
+            number += len(batch)
 
 
 def _check_columns(place: Path | str, columns: Columns, found: Sequence[str]) -> None:
@@ -189,7 +195,7 @@ def _check_classes(file: Path, columns: Columns, rows: list[Row]) -> None:
         raise InputError(f"{file}: no review in it")
     classes = Counter(row.label for row in rows)
     if len(classes) < 2:
-        raise InputError(f"{file}: only one class, {rows[0].label!r}, in column {columns.label!r}; expected two or more")
+        raise InputError(f"{file}: only one class in column {columns.label!r}: {rows[0].label!r}; expected two")
 
 
 def _check_halves(file: Path, halves: dict[str, list[Row]]) -> None:
