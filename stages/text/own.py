@@ -23,6 +23,8 @@ from stages.text.reviews import GZIP_ERRORS, HALVES, LARGEST, SCHEMA
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")  # the first three also with .gz behind
 SHOWN = 5  # places, names or classes that a message lists
 
+Records = Iterator[tuple[int, dict[str, Any]]]  # each row's line, and its values by column
+
 
 class Columns(NamedTuple):
     """Their names in the file, under the keys that params.yaml gives them."""
@@ -87,8 +89,7 @@ def _rows(file: Path, columns: Columns) -> Iterator[Row]:
             )
 
 
-def _records(file: Path, columns: Columns) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each row's line, and its values by column."""
+def _records(file: Path, columns: Columns) -> Records:
     *_, suffix = [part for part in file.suffixes if part.lower() != ".gz"] or [""]
     suffix = suffix.lower()
     if suffix not in SUFFIXES or (suffix == ".parquet" and file.suffix.lower() != suffix):
@@ -113,9 +114,7 @@ def _records(file: Path, columns: Columns) -> Iterator[tuple[int, dict[str, Any]
         raise InputError(f"{file}: cannot be read: {problem}") from problem
 
 
-def _csv_records(
-    file: Path, columns: Columns, stream: Iterable[str], delimiter: str
-) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_records(file: Path, columns: Columns, stream: Iterable[str], delimiter: str) -> Records:
     csv.field_size_limit(LARGEST)
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
     header: list[str] = []
@@ -140,7 +139,7 @@ def _csv_records(
         raise InputError(f"{file}: empty; expected a header with the columns' names, and a review a row")
 
 
-def _json_records(file: Path, columns: Columns, stream: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_records(file: Path, columns: Columns, stream: Iterable[str]) -> Records:
     for line, text in enumerate(stream, 1):
         if not text.strip():
             continue
@@ -154,7 +153,7 @@ def _json_records(file: Path, columns: Columns, stream: Iterable[str]) -> Iterat
         yield line, record
 
 
-def _parquet_records(file: Path, columns: Columns) -> Iterator[tuple[int, dict[str, Any]]]:
+def _parquet_records(file: Path, columns: Columns) -> Records:
     with pq.ParquetFile(file) as parquet:
         _check_columns(file, columns, parquet.schema_arrow.names)
         number = 0
