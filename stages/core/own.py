@@ -44,8 +44,8 @@ def draw_test_half(
     for row, (label, content) in enumerate(zip(labels, contents, strict=True)):
         ranked.setdefault(label, []).append((hashlib.sha256(b"%d %b" % (seed, content)).digest(), row))
     if alone := sorted(label for label, rows in ranked.items() if len(rows) == 1):
-        more = f" and {len(alone) - 1} more classes" if len(alone) > 1 else ""
-        raise InputError(f"{source}: class {alone[0][:40]!r}{more}: a single example; expected two or more, for both halves")
+        more = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
+        raise InputError(f"{source}: class {alone[0][:40]!r}{more}: a single example; expected one for each half")
     return {
         row
         for rows in ranked.values()

@@ -5,11 +5,12 @@ silence, and leave a number as it is written.
 """
 
 import csv
+import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,8 @@ from stages.text.reviews import GZIP_ERRORS, HALVES, LARGEST, SCHEMA
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")  # the first three also with .gz behind
 SHOWN = 5  # places, names or classes that a message lists
+
+Records = Iterator[tuple[int, dict[str, Any]]]  # each row's line, and its values by column
 
 
 class Columns(NamedTuple):
@@ -86,8 +89,7 @@ def _rows(file: Path, columns: Columns) -> Iterator[Row]:
             )
 
 
-def _records(file: Path, columns: Columns) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each row's line, and its values by column."""
+def _records(file: Path, columns: Columns) -> Records:
     *_, suffix = [part for part in file.suffixes if part.lower() != ".gz"] or [""]
     suffix = suffix.lower()
     if suffix not in SUFFIXES or (suffix == ".parquet" and file.suffix.lower() != suffix):
@@ -98,9 +100,12 @@ def _records(file: Path, columns: Columns) -> Iterator[tuple[int, dict[str, Any]
         if suffix == ".parquet":
             yield from _parquet_records(file, columns)
             return
-        opened = igzip.open if file.suffix.lower() == ".gz" else open
+        packed = file.suffix.lower() == ".gz"
         # Bytes that are not UTF-8 come through as surrogates, so that _written can tell their line
-        with opened(file, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        with (
+            igzip.IGzipFile(file) if packed else file.open("rb") as data,
+            io.TextIOWrapper(data, "utf-8-sig", "surrogateescape", newline="") as stream,
+        ):
             if suffix == ".jsonl":
                 yield from _json_records(file, columns, stream)
             else:
@@ -109,7 +114,7 @@ def _records(file: Path, columns: Columns) -> Iterator[tuple[int, dict[str, Any]
         raise InputError(f"{file}: cannot be read: {problem}") from problem
 
 
-def _csv_records(file: Path, columns: Columns, stream: TextIO, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_records(file: Path, columns: Columns, stream: Iterable[str], delimiter: str) -> Records:
     csv.field_size_limit(LARGEST)
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
     header: list[str] = []
@@ -134,7 +139,7 @@ def _csv_records(file: Path, columns: Columns, stream: TextIO, delimiter: str) -
         raise InputError(f"{file}: empty; expected a header with the columns' names, and a review a row")
 
 
-def _json_records(file: Path, columns: Columns, stream: TextIO) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_records(file: Path, columns: Columns, stream: Iterable[str]) -> Records:
     for line, text in enumerate(stream, 1):
         if not text.strip():
             continue
@@ -148,13 +153,13 @@ def _json_records(file: Path, columns: Columns, stream: TextIO) -> Iterator[tupl
         yield line, record
 
 
-def _parquet_records(file: Path, columns: Columns) -> Iterator[tuple[int, dict[str, Any]]]:
+def _parquet_records(file: Path, columns: Columns) -> Records:
     with pq.ParquetFile(file) as parquet:
         _check_columns(file, columns, parquet.schema_arrow.names)
         number = 0
         for batch in parquet.iter_batches(columns=[name for name in columns if name]):
-            for number, record in enumerate(batch.to_pylist(), number + 1):
-                yield number, record
+            yield from enumerate(batch.to_pylist(), number + 1)
+            number += len(batch)
 
 
 def _check_columns(place: Path | str, columns: Columns, found: Sequence[str]) -> None:
@@ -189,7 +194,7 @@ def _check_classes(file: Path, columns: Columns, rows: list[Row]) -> None:
         raise InputError(f"{file}: no review in it")
     classes = Counter(row.label for row in rows)
     if len(classes) < 2:
-        raise InputError(f"{file}: only one class, {rows[0].label!r}, in column {columns.label!r}; expected two or more")
+        raise InputError(f"{file}: only one class in column {columns.label!r}: {rows[0].label!r}; expected two")
 
 
 def _check_halves(file: Path, halves: dict[str, list[Row]]) -> None:
