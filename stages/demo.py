@@ -1,4 +1,7 @@
-"""Open a page on this machine to try the trained models in; it reads artifacts/ alone."""
+"""Open a page on this machine to try the trained models in; it reads artifacts/ alone.
+
+Only the examples to click are of data/'s test halves, where these are there, and else made up.
+"""
 
 import argparse
 from dataclasses import dataclass
@@ -7,14 +10,16 @@ from pathlib import Path
 from stages.core.cli import reporting
 from stages.core.device import prepare
 from stages.core.files import InputError
-from stages.sample.examples import example_pictures
+from stages.page.clickable import short_reviews, some_pictures
+from stages.sample.examples import EXAMPLE_REVIEWS, example_pictures
 from stages.text import models as review_models
 from stages.text.classify import ReviewModels
 from stages.vision import models as picture_models
 from stages.vision.files import PictureModels
 from stages.vision.opening import MAX_BYTES
 
-EXAMPLES = 6  # pictures to click
+EXAMPLES = 6  # pictures, and reviews, to click, at most
+TEST_REVIEWS, TEST_PICTURES = Path("data/imdb/test.parquet"), Path("data/hotdog/test.parquet")
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,9 @@ def main(host: str, port: int, artifacts: Path, device: str) -> None:
     hardware = prepare(Wishes(device))
     reviews = ReviewModels(artifacts, review_models.MODELS, hardware)
     pictures = PictureModels(artifacts, picture_models.MODELS, hardware)
-    page = demo(reviews, pictures, example_pictures(EXAMPLES))
+    texts = short_reviews(TEST_REVIEWS, EXAMPLES) if TEST_REVIEWS.is_file() else list(EXAMPLE_REVIEWS)
+    some = some_pictures(TEST_PICTURES, EXAMPLES) if TEST_PICTURES.is_file() else example_pictures(EXAMPLES)
+    page = demo(reviews, pictures, texts, some)
     try:
         page.launch(
             server_name=host, server_port=port, share=False, theme=THEME, max_file_size=MAX_BYTES, footer_links=[],

@@ -23,6 +23,7 @@ from stages.text.classify import ReviewModels
 from stages.vision import files
 from stages.vision import models as picture_models
 from stages.vision.files import PictureModels
+from stages.vision.opening import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,14 @@ def main(given: list[str], model: str | None, artifacts: Path, device: str, json
 
 def sort_out(given: list[str], model: str | None) -> tuple[list[str], list[str]]:
     """Return the reviews and files of reviews in `given`, and the pictures; a folder's that `model` is for."""
-    suffixes = {lines.SUFFIX, *files.SUFFIXES}
+    suffixes = {lines.SUFFIX, *SUFFIXES}
     if model is not None:
-        suffixes = files.SUFFIXES if model in picture_models.MODELS else {lines.SUFFIX}
+        suffixes = SUFFIXES if model in picture_models.MODELS else {lines.SUFFIX}
     reviews, pictures = [], []
     for argument in given:
         is_folder = os.path.isdir(argument)  # noqa: PTH112, pathlib's raises where a review is too long for a name
         for name in files_in(argument, suffixes) if is_folder else [argument]:
-            (pictures if Path(name).suffix.lower() in files.SUFFIXES else reviews).append(name)
+            (pictures if Path(name).suffix.lower() in SUFFIXES else reviews).append(name)
     return reviews, pictures
 
 

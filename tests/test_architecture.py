@@ -24,9 +24,10 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 STAGES: dict[str, dict[str, Any]] = PIPELINE["stages"]
 TRAINING = [name for name in STAGES if "epochs" in PARAMS.get(name, {})]
+OWN_DATA = {"own.reviews", "own.pictures"}  # what lies wherever the user says
 CHECKER = "stages/core/params.py"  # can refuse a file and never change a result
 NOT_STAGES = {"predict", "export", "demo"}  # scripts that people run by hand
-SECTIONS_ALONE = {"dataset", "sources", "pictures", "augment"}  # of params.yaml, of no one stage
+SECTIONS_ALONE = {"dataset", "own", "sources", "pictures", "augment"}  # of params.yaml, of no one stage
 
 
 def paths(entries: list[Any] | None) -> list[str]:
@@ -41,6 +42,17 @@ def cached(name: str) -> dict[str, bool]:
         path: isinstance(entry, str) or entry[path].get("cache", True)
         for entry, path in zip(entries, paths(entries), strict=True)
     }
+
+
+def data_deps(name: str) -> list[str]:
+    """The deps of a stage that stages make."""
+    return [path for path in paths(STAGES[name]["deps"]) if not is_code(path) and not own_key(path)]
+
+
+def own_key(path: str) -> str | None:
+    """The key of params.yaml that a dep is the value of, such as "${own.reviews}"."""
+    found = re.fullmatch(r"\$\{([\w.]+)\}", path)
+    return found[1] if found else None
 
 
 def inside(path: str, folder: str) -> bool:
@@ -174,7 +186,7 @@ def test_every_section_of_params_is_a_stages() -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_the_command_names_the_deps_and_outs_and_no_other_path(name: str) -> None:
     arguments = STAGES[name]["cmd"].split()[3:]
-    declared = [path for path in paths(STAGES[name]["deps"]) if not is_code(path)] + list(cached(name))
+    declared = data_deps(name) + list(cached(name))
     for argument in arguments:
         assert any(inside(path, argument) for path in declared), f"{argument} is neither dep nor out"
     for path in declared:
@@ -194,9 +206,16 @@ def test_a_script_takes_as_many_paths_as_the_command_gives(name: str) -> None:
 def test_every_data_dep_is_the_out_of_one_stage() -> None:
     outs = [out for name in STAGES for out in cached(name)]
     assert len(outs) == len(set(outs))
-    for name, stage in STAGES.items():
-        for path in paths(stage["deps"]):
-            assert is_code(path) or path in outs, f"{name}: nobody makes {path}"
+    for name in STAGES:
+        for path in data_deps(name):
+            assert path in outs, f"{name}: nobody makes {path}"
+
+
+def test_the_users_own_data_are_deps_of_the_stages_that_read_where_they_lie() -> None:
+    read = {key: [name for name in STAGES if key in read_keys(f"stages/{name}.py")] for key in OWN_DATA}
+    deps = {key: [name for name in STAGES if key in map(own_key, paths(STAGES[name]["deps"]))] for key in OWN_DATA}
+    assert read == deps
+    assert {key for stage in STAGES.values() for key in map(own_key, paths(stage["deps"])) if key} == OWN_DATA
 
 
 def ignored_by(path: str) -> str | None:

@@ -17,7 +17,7 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages
 TRAININGS = {"train_birnn": "text", "train_textcnn": "text", "finetune": "vision", "scratch": "vision"}
 OTHER_WORDS = {"auto": "cpu", "lstm": "gru", "none": "features", ARCH: "mobilenet_v2"}
 # What does not decide a training on the sample; and finetune's architecture is its source model's, whose bytes count
-UNUSED = {"dataset", "pictures.image_size.full", "pictures.batch_size.full"}
+UNUSED = {"dataset", *(f"pictures.{key}.{name}" for key in ("image_size", "batch_size") for name in ("full", "own"))}
 KEYS = [
     (stage, key)
     for stage in TRAININGS

@@ -16,7 +16,7 @@ def files_in(folder: str, suffixes: Collection[str]) -> list[str]:
     Raises InputError if there is none, or if a folder cannot be read.
     """
     found = []
-    for place, folders, names in os.walk(folder, onerror=_refuse):
+    for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(place, name) for name in names if not name.startswith(".")]
     files = sorted(path for path in found if path.suffix.lower() in suffixes)
@@ -25,5 +25,6 @@ def files_in(folder: str, suffixes: Collection[str]) -> list[str]:
     return [str(path) for path in files]
 
 
-def _refuse(problem: OSError) -> NoReturn:
+def refuse(problem: OSError) -> NoReturn:
+    """Raise the InputError for a folder that os.walk cannot list."""
     raise InputError(f"{problem.filename}: {problem.strerror}") from problem

@@ -57,6 +57,7 @@ CountOrNull = Annotated[int | None, _allowed("a whole number from 1, or null", g
 Seed = Annotated[int, _allowed("a whole number from 0 to 4294967295", ge=0, lt=2**32)]
 Rate = Annotated[float, BeforeValidator(_number), _allowed("a number above 0", gt=0, allow_inf_nan=False)]
 Share = Annotated[float, BeforeValidator(_number), _allowed("a number from 0 to below 1", ge=0, lt=1)]
+Fraction = Annotated[float, BeforeValidator(_number), _allowed("a number above 0 and below 1", gt=0, lt=1)]
 Probability = Annotated[float, BeforeValidator(_number), _allowed("a number from 0 to 1", ge=0, le=1)]
 Part = Annotated[float, BeforeValidator(_number), _allowed("a number above 0, up to 1", gt=0, le=1)]
 Strength = Annotated[float, BeforeValidator(_number), _allowed("a number from 0", ge=0, allow_inf_nan=False)]
@@ -69,6 +70,8 @@ HashOrNull = Annotated[
     str | None,
     _allowed("sha256:… or sha1:… in hexadecimal, or null", pattern=r"^(sha256:[0-9a-f]{64}|sha1:[0-9a-f]{40})$"),
 ]
+FilePath = Annotated[str, _allowed("the path of a file or folder", min_length=1)]
+Column = Annotated[str, _allowed("the name of a column", min_length=1)]
 Address = Annotated[str, _allowed("an http(s) address, a path or embedded", min_length=1)]
 
 
@@ -102,6 +105,10 @@ class Datasets(Section):
     full: Source
 
 
+class Vectors(Datasets):
+    own: Source
+
+
 class SourceModel(Source):
     mean: Mean
     std: Std
@@ -110,17 +117,30 @@ class SourceModel(Source):
 class SourceModels(Section):
     sample: SourceModel
     full: SourceModel
+    own: SourceModel
 
 
 class Sources(Section):
     imdb: Datasets
-    glove: Datasets
+    glove: Vectors
     hotdog: Datasets
     source_model: SourceModels
 
 
+class Own(Section):
+    """Where the user's own data lies, and how it is read."""
+
+    reviews: FilePath
+    text: Column
+    label: Column
+    split: Annotated[str | None, _allowed("the name of a column, or null", min_length=1)]
+    pictures: FilePath
+    test_fraction: Fraction
+    seed: Seed
+
+
 class BuildVocab(Section):
-    tokenizer: Literal["whitespace", "basic_english"]
+    tokenizer: Literal["whitespace", "basic_english", "characters"]
     min_freq: Count
 
 
@@ -175,11 +195,13 @@ class TrainTextcnn(TrainText):
 class ImageSize(Section):
     sample: Annotated[int, _allowed("a whole number from 32", ge=32)]
     full: Annotated[int, _allowed("a whole number from 32", ge=32)]
+    own: Annotated[int, _allowed("a whole number from 32", ge=32)]
 
 
 class BatchSize(Section):
     sample: Count
     full: Count
+    own: Count
 
 
 class Pictures(Section):
@@ -222,7 +244,8 @@ class Finetune(TrainPictures):
 
 
 class Params(Section):
-    dataset: Literal["sample", "full"]
+    dataset: Literal["sample", "full", "own"]
+    own: Own
     sources: Sources
     build_vocab: BuildVocab
     tensorize: Tensorize

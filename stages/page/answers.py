@@ -57,3 +57,12 @@ def confusion(answers: Answers) -> np.ndarray:
     """Return how often each class (rows) was answered as each class (columns)."""
     size = len(answers.classes)
     return np.bincount(answers.labels * size + answers.predicted, minlength=size * size).reshape(size, size)
+
+
+def mix_ups(answers: Answers, count: int) -> list[tuple[str, str, int]]:
+    """Return the `count` commonest pairs of a class and another that it was taken for, and how often it was."""
+    counts = confusion(answers)
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:count]
+    pairs = [(int(place) // len(counts), int(place) % len(counts)) for place in order]
+    return [(answers.classes[a], answers.classes[b], int(counts[a, b])) for a, b in pairs if counts[a, b]]

@@ -37,6 +37,7 @@ STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
     "text.color": INK,
+    "text.parse_math": False,  # a class's name may hold dollars
     "xtick.color": INK,
     "ytick.color": INK,
     "xtick.major.size": 0,
@@ -107,7 +108,7 @@ def intervals(what: str, groups: list[str], series: list[Bars], x_label: str, y_
 
 
 def _plain(value: float, _position: int | None = None) -> str:
-    return f"{value:.3g}".removeprefix("0") or "0"
+    return f"{value:.4g}".removeprefix("0") or "0"
 
 
 @contextmanager

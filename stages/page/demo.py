@@ -26,11 +26,6 @@ from stages.vision.heatmap import heatmaps
 from stages.vision.opening import plain
 
 TITLES = {"birnn": "BiRNN", "textcnn": "TextCNN", "finetune": "ResNet, fine-tuned", "scratch": "ResNet, from scratch"}
-REVIEWS = (
-    "this movie is so great",
-    "a dull story , bad acting and an ending that makes no sense at all",
-    "i expected nothing after the first half , but the rest of it was moving and truly well acted",
-)
 # Fonts that are there: Gradio's own themes fetch theirs from Google
 THEME = gr.themes.Base(
     primary_hue="indigo",
@@ -38,32 +33,33 @@ THEME = gr.themes.Base(
     font_mono=["ui-monospace", "monospace"],
 )
 SHOWN = 256  # pixels of the side of a picture that is explained
+TOP = 6  # classes of an answer, at most
 KEPT = 3600  # seconds that an uploaded picture lies in the temporary folder
 
 
-def demo(reviews: ReviewModels, pictures: PictureModels, examples: list[bytes]) -> gr.Blocks:
-    """Return the page, with some encoded pictures to click."""
+def demo(reviews: ReviewModels, pictures: PictureModels, texts: list[str], examples: list[bytes]) -> gr.Blocks:
+    """Return the page, with some texts and encoded pictures to click."""
     with gr.Blocks(title="sentidog", analytics_enabled=False, delete_cache=(KEPT, KEPT)) as page:
-        gr.Markdown("# sentidog\nWhat the trained models say of a movie review, or of a picture.")
+        gr.Markdown("# sentidog\nWhat the trained models say of a review, or of a picture.")
         with gr.Tab("Review"):
-            _review_tab(reviews)
+            _review_tab(reviews, texts)
         with gr.Tab("Picture"):
             _picture_tab(pictures, examples)
     return page
 
 
-def _review_tab(models: ReviewModels) -> None:
-    text = gr.Textbox(label="Review", lines=4, max_lines=12, placeholder="What did you think of the movie?")
+def _review_tab(models: ReviewModels, texts: list[str]) -> None:
+    text = gr.Textbox(label="Review", lines=4, max_lines=12, placeholder="What did you think of it?")
     ask = gr.Button("Ask", variant="primary")
     outputs: list[Any] = []
     with gr.Row(equal_height=False):
         for name in models.models:
             with gr.Column(min_width=280):
-                outputs.append(gr.Label(label=TITLES[name]))
+                outputs.append(gr.Label(label=TITLES[name], num_top_classes=TOP))
                 outputs.append(gr.HighlightedText(label="Each word for (1) or against (-1) it", show_legend=True))
     answer = _answering(lambda given: answer_review(models, given))
     gr.on([ask.click, text.submit], answer, text, outputs)
-    gr.Examples([[review] for review in REVIEWS], text, outputs, answer, run_on_click=True, cache_examples=False)
+    gr.Examples([[review] for review in texts], text, outputs, answer, run_on_click=True, cache_examples=False)
 
 
 def _picture_tab(models: PictureModels, examples: list[bytes]) -> None:
@@ -73,11 +69,11 @@ def _picture_tab(models: PictureModels, examples: list[bytes]) -> None:
     with gr.Row(equal_height=False):
         for name in models.models:
             with gr.Column(min_width=280):
-                outputs.append(gr.Label(label=TITLES[name]))
+                outputs.append(gr.Label(label=TITLES[name], num_top_classes=TOP))
                 outputs.append(gr.Image(label="Where it looks", interactive=False, height=280, buttons=[]))
     answer = _answering(lambda given: answer_picture(models, given) if given else [None] * len(outputs))
     picture.change(answer, picture, outputs)
-    gr.Examples([[Image.open(io.BytesIO(png))] for png in examples], picture)
+    gr.Examples([[Image.open(io.BytesIO(encoded))] for encoded in examples], picture)
 
 
 def _answering(function: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:

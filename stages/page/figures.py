@@ -1,9 +1,13 @@
 """Figures as people read them."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
+
+FEW = 8  # classes that are named one by one
+LONGEST = 32  # letters of a class's name where there is little room
 
 
 def figure(value: float) -> Markup:
@@ -42,6 +46,16 @@ def size(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
 
 
+def either(classes: Sequence[str]) -> str:
+    """Name the classes, or where they are many say how many."""
+    return " or ".join(classes) if len(classes) <= FEW else f"{len(classes):,} classes"
+
+
+def brief(name: str) -> str:
+    """A class's name where there is little room."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1].rstrip()}…"
+
+
 FILTERS = {  # of the template
     "figure": figure,
     "short": short,
@@ -50,4 +64,6 @@ FILTERS = {  # of the template
     "duration": duration,
     "size": size,
     "as_yaml": as_yaml,
+    "either": either,
+    "brief": brief,
 }

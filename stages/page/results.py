@@ -13,7 +13,7 @@ from stages.core.files import read_json
 from stages.core.metrics import accuracy
 from stages.page.answers import Answers
 from stages.page.charts import Bars, Line, curves, intervals, lines
-from stages.page.figures import short
+from stages.page.figures import brief, short
 
 HALVES = {"train": "training", "test": "test"}
 TITLES = {"birnn": "BiRNN", "textcnn": "TextCNN", "finetune": "Fine-tuned", "scratch": "From scratch"}
@@ -82,14 +82,20 @@ def learning_curves(task: str, models: list[Trained], figure: str) -> Markup:
     return lines(what, series, "epoch", "mean cross-entropy" if loss else figure, logarithmic=loss)
 
 
-def roc_chart(models: list[Trained], folder: Path, positive: str, areas: list[float]) -> Markup:
-    """Return the ROC curves of the models, whose points evaluate left in `folder`."""
+def roc_chart(models: list[Trained], folder: Path, classes: list[str], areas: list[float]) -> Markup:
+    """Return the ROC curves of the models, whose points evaluate left in `folder`.
+
+    Of two classes the second's; of more the mean of all, each against the rest.
+    """
     series = []
     for number, (model, area) in enumerate(zip(models, areas, strict=True)):
         points = read_json(folder / f"roc_{model.name}.json")
         x, y = ([point[f"{key}_positive_rate"] for point in points] for key in ("false", "true"))
         series.append(Line(f"{model.title}, area {short(area)}", x, y, number))
     what = f"ROC curves of {' and '.join(model.title for model in models)}"
+    if len(classes) > 2:
+        return curves(what, series, "not of a class, taken for it", "of the class, recognised")
+    positive = brief(classes[1])
     return curves(what, series, f"not {positive}, taken for it", f"{positive}, recognised")
 
 

@@ -5,12 +5,13 @@ from typing import Any
 
 from stages.core.device import Hardware
 from stages.core.files import read_json, read_table
-from stages.page.answers import confusion, read_answers, surest_mistakes, typical
+from stages.page.answers import confusion, mix_ups, read_answers, surest_mistakes, typical
 from stages.page.examples import review_examples
 from stages.page.results import learning_curves, length_chart, read_trained, roc_chart
 from stages.text.models import load
 from stages.text.ragged import read_reviews
 
+MIX_UPS = 12  # pairs of classes, where they are too many for a table
 SHOWN = 6  # mistakes, and typical reviews, of each model
 
 
@@ -32,7 +33,8 @@ def review_part(
         examples = {
             kind: review_examples(loaded, some, chosen, table, reviews, hardware) for kind, chosen in rows.items()
         }
-        models.append({"trained": trained, "figures": figures[trained.name], "confusion": confusion(some), **examples})
+        tables = {"confusion": confusion(some), "mix_ups": mix_ups(some, MIX_UPS)}
+        models.append({"trained": trained, "figures": figures[trained.name], **tables, **examples})
         answers.append(some)
     areas = [model["figures"]["roc_auc"] for model in models]
     return {
@@ -42,7 +44,7 @@ def review_part(
         "charts": {
             "accuracy": learning_curves("Reviews", trainings, "accuracy"),
             "loss": learning_curves("Reviews", trainings, "loss"),
-            "roc": roc_chart(trainings, evaluation, reviews.classes[-1], areas),
+            "roc": roc_chart(trainings, evaluation, reviews.classes, areas),
             "length": length_chart(trainings, answers, reviews.offsets.diff().numpy()),
         },
     }

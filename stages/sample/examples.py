@@ -1,4 +1,4 @@
-"""A few drawn pictures to try a model on, where no others are at hand."""
+"""A few reviews and drawn pictures to try a model on, where no others are at hand."""
 
 import io
 
@@ -6,6 +6,12 @@ from stages.sample.draw import Draw
 from stages.sample.pictures import CLASSES, picture
 
 SEED = 13  # neither the training half's nor the test half's
+
+EXAMPLE_REVIEWS = (
+    "this movie is so great",
+    "a dull story , bad acting and an ending that makes no sense at all",
+    "i expected nothing after the first half , but the rest of it was moving and truly well acted",
+)
 
 
 def example_pictures(count: int) -> list[bytes]:

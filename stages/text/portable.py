@@ -54,6 +54,8 @@ def spelled_out(tokenizer: str) -> dict[str, Any]:
     """Return a tokenizer of stages.text.tokens as regular expressions, for those who have not its code."""
     if tokenizer == "whitespace":
         return {"name": tokenizer, "replace_first": [["\n", ""]], "replace": [], "split": " "}
+    if tokenizer == "characters":
+        return {"name": tokenizer, "replace_first": [], "replace": [[r"\s+", ""], ["(.)", r"\1 "]], "split": None}
     from torchtext.data.utils import _patterns, _replacements
 
     replace = [list(pair) for pair in zip(_patterns, _replacements, strict=True)]

@@ -18,7 +18,7 @@ LABELS = {"neg": "negative", "pos": "positive"}  # folder -> class
 HALVES = ("train", "test")
 LARGEST = 1 << 24  # bytes of a review: a thousand times the longest real one
 
-_GZIP_ERRORS: tuple[Any, ...] = (igzip.BadGzipFile, igzip_lib.IsalError)  # whose type stubs call them instances
+GZIP_ERRORS: tuple[Any, ...] = (igzip.BadGzipFile, igzip_lib.IsalError)  # whose type stubs call them instances
 _MEMBER = re.compile(rf"(?:\./)?[^/]+/({'|'.join(HALVES)})/({'|'.join(LABELS)})/([^/]+)")
 _NAME = re.compile(r"(\d+_(\d+))\.txt")
 
@@ -42,7 +42,7 @@ def read_archive(archive: Path) -> dict[str, pa.Table]:
                     rows[half].append(_read_review(tar, member, half, folder, name))
             while stream.read(1 << 20):  # to its end, where the checksum is
                 pass
-    except (tarfile.TarError, *_GZIP_ERRORS, EOFError, OSError) as problem:
+    except (tarfile.TarError, *GZIP_ERRORS, EOFError, OSError) as problem:
         raise InputError(f"{archive}: not a whole tar.gz archive ({problem}); get it again") from problem
     return {half: _table(archive, half, rows[half]) for half in HALVES}
 

@@ -13,7 +13,7 @@ Tokenizer = Callable[[list[str]], pa.ListArray]  # texts -> the words of each
 
 def tokenizer(name: str) -> Tokenizer:
     """Return the tokenizer called `name` in params.yaml."""
-    return {"whitespace": whitespace, "basic_english": basic_english}[name]
+    return {"whitespace": whitespace, "basic_english": basic_english, "characters": characters}[name]
 
 
 def whitespace(texts: list[str]) -> pa.ListArray:
@@ -28,3 +28,8 @@ def basic_english(texts: list[str]) -> pa.ListArray:
 
     tokenize = get_tokenizer("basic_english")
     return pa.array([tokenize(text) for text in texts], pa.list_(pa.string()))
+
+
+def characters(texts: list[str]) -> pa.ListArray:
+    """Every character a word, lower case, without white space: for languages that do not put spaces between words."""
+    return pa.array([list("".join(text.lower().split())) for text in texts], pa.list_(pa.string()))

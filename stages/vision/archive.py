@@ -1,28 +1,29 @@
-"""Read labelled pictures from a zip, never unpacking it."""
+"""Read labelled pictures from folders of classes, in a zip or on the disk."""
 
 import warnings
-import zipfile
-import zlib
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
 from stages.core.files import InputError
+from stages.core.own import draw_test_half
 from stages.core.progress import progress
-from stages.vision.opening import MAX_BYTES, plain
+from stages.vision.containers import File, files_of, zip_files
+from stages.vision.opening import SUFFIXES, plain
 from stages.vision.pictures import picture_table
 
 HALVES = ("train", "test")
 LITTER = {"__macosx", "thumbs.db", "desktop.ini"}  # in small letters; what begins with a dot is passed over too
 LAYOUT = "expected …/{train,test}/<class>/<picture>"
+OWN_LAYOUT = f"{LAYOUT} or …/<class>/<picture>"
 
 _THREADS = 4  # pictures in memory decoded, at most
 _GROUP = 256  # pictures that are packed together
-_ENCRYPTED = 0x1  # a member's flag
 
-Members = dict[str, zipfile.ZipInfo]  # id -> member
+Files = dict[str, File]  # id -> file
+Places = dict[str, Files]  # "train/hotdog", or "hotdog" where there are no halves -> the files in it
 
 
 def read_archive(archive: Path) -> dict[str, pa.Table]:
@@ -34,59 +35,95 @@ def read_archive(archive: Path) -> dict[str, pa.Table]:
     Raises InputError if the archive is no whole zip, if it has another layout or two roots, if the halves differ in
     their classes, if a class has no picture or is alone, or if a file in a class's folder is no whole picture.
     """
-    try:
-        zipped = zipfile.ZipFile(archive)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as problem:
-        raise InputError(f"{archive}: not a whole zip archive ({problem}); get it again") from problem
-    # Pillow warns of metadata that it cannot read, not saying whose; what it needs raises
-    with zipped, warnings.catch_warnings(action="ignore"):
-        members, classes = _members(archive, zipped)
-        return {half: _read_half(archive, zipped, half, members[half], classes) for half in HALVES}
+    with zip_files(archive) as files:
+        return _read(*_halves(archive, _places(archive, files, LAYOUT, split=True), files, LAYOUT))
 
 
-def _members(archive: Path, zipped: zipfile.ZipFile) -> tuple[dict[str, Members], list[str]]:
-    """Return the pictures of each half, and the classes."""
-    roots: dict[str, dict[str, Members]] = {}  # root -> "train/hotdog" -> its files
-    for member in zipped.infolist():
-        *folders, file = [part for part in member.filename.split("/") if part != "."]  # file is "" for a folder
-        if len(folders) < 2 or folders[-2] not in HALVES or any(map(_is_litter, folders)):
+def read_own(source: Path, test_fraction: float, seed: int) -> dict[str, pa.Table]:
+    """Read a zip or a folder in the layout of `read_archive`, which see, or …/<class>/<picture>.
+
+    Without halves the ids are "hotdog/0.jpg", and a share of each class is drawn for the test half.
+
+    Raises InputError for a class of one picture then, and for a link to a folder, too.
+    """
+    with files_of(source) as files:
+        if places := _places(source, files, OWN_LAYOUT, split=True):
+            return _read(*_halves(source, places, files, OWN_LAYOUT))
+        places = _places(source, files, OWN_LAYOUT, split=False)
+        if not places:
+            raise InputError(f"{source}: no picture in a class's folder; {OWN_LAYOUT}, found {_folders(files)}")
+        classes = _classes(source, places, set(places), OWN_LAYOUT)
+        every = {name: file for of_class in places.values() for name, file in of_class.items()}
+        return _split(source, _read({"all": every}, classes)["all"], test_fraction, seed)
+
+
+def _split(source: Path, table: pa.Table, test_fraction: float, seed: int) -> dict[str, pa.Table]:
+    contents = (picture.as_py() for picture in table["picture"])
+    drawn = draw_test_half(source, table["label"].to_pylist(), contents, test_fraction, seed)
+    return {half: table.filter([(row in drawn) == (half == "test") for row in range(len(table))]) for half in HALVES}
+
+
+def _places(source: Path, files: list[File], layout: str, *, split: bool) -> Places:
+    """Return the folders of pictures, split in halves or not, with their pictures; none if there are none.
+
+    Raises InputError if they are of two data sets, or a file is there twice.
+    """
+    depth = 2 if split else 1
+    roots: dict[str, Places] = {}
+    for file in files:
+        *folders, name = [part for part in file.name.split("/") if part != "."]  # name is "" for a folder
+        if len(folders) < depth or (split and folders[-2] not in HALVES) or any(map(_is_litter, folders)):
             continue
-        place = "/".join(folders[-2:])
-        files = roots.setdefault("/".join(folders[:-2]), {}).setdefault(place, {})
-        if file and not _is_litter(file):
-            if f"{place}/{file}" in files:
-                raise InputError(f"{archive}: {member.filename} is there twice")
-            files[f"{place}/{file}"] = member
-    roots = {root: places for root, places in roots.items() if any(places.values())}
+        place = "/".join(folders[-depth:])
+        inside = roots.setdefault("/".join(folders[:-depth]), {}).setdefault(place, {})
+        if name and not _is_litter(name):
+            if f"{place}/{name}" in inside:
+                raise InputError(f"{file.where} is there twice")
+            inside[f"{place}/{name}"] = file
+    # Without halves any folder looks like a class's: a README in it makes none
+    is_sign = (lambda _: True) if split else _has_suffix
+    roots = {root: places for root, places in roots.items() if any(any(map(is_sign, ids)) for ids in places.values())}
     if len(roots) > 1:
-        raise InputError(f"{archive}: more than one data set: in {_some(roots)}; {LAYOUT}, one … for all")
-    places = next(iter(roots.values()), {})
-    for half in HALVES:
-        if not any(place.startswith(f"{half}/") for place in places):
-            found = _some({member.filename.rpartition("/")[0] for member in zipped.infolist()})
-            raise InputError(f"{archive}: no picture in {half}; {LAYOUT}, found {found}")
-    return _halves(archive, places)
+        found = _some([root or "." for root in roots])
+        raise InputError(f"{source}: more than one data set: in {found}; {layout}, one … for all")
+    return next(iter(roots.values()), {})
 
 
-def _halves(archive: Path, places: dict[str, Members]) -> tuple[dict[str, Members], list[str]]:
+def _halves(source: Path, places: Places, files: list[File], layout: str) -> tuple[dict[str, Files], list[str]]:
+    """Return the pictures of each half, and the classes."""
     names = {half: {place.partition("/")[2] for place in places if place.startswith(f"{half}/")} for half in HALVES}
+    for half in HALVES:
+        if not names[half]:
+            raise InputError(f"{source}: no picture in {half}; {layout}, found {_folders(files)}")
     for half, other in (HALVES, HALVES[::-1]):
         if more := names[half] - names[other]:
-            raise InputError(f"{archive}: classes in {half} that {other} has not: {_some(more)}; {LAYOUT}")
+            raise InputError(f"{source}: classes in {half} that {other} has not: {_some(more)}; {layout}")
+    classes = _classes(source, places, names["train"], layout)
+    return {half: {k: f for label in classes for k, f in places[f"{half}/{label}"].items()} for half in HALVES}, classes
+
+
+def _classes(source: Path, places: Places, names: set[str], layout: str) -> list[str]:
     if empty := [place for place, files in places.items() if not files]:
-        raise InputError(f"{archive}: no picture in {_some(empty)}; {LAYOUT}")
-    classes = sorted(names["train"])
-    if len(classes) < 2:
-        raise InputError(f"{archive}: only one class: {_some(classes)}; {LAYOUT}, with two classes or more")
-    members = {
-        half: {name: member for label in classes for name, member in places[f"{half}/{label}"].items()}
-        for half in HALVES
-    }
-    return members, classes
+        raise InputError(f"{source}: no picture in {_some(empty)}; {layout}")
+    if len(names) < 2:
+        raise InputError(f"{source}: only one class: {_some(names)}; {layout}, with two classes or more")
+    return sorted(names)
+
+
+def _label(name: str) -> str:
+    return name.split("/")[-2]
+
+
+def _has_suffix(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def _is_litter(name: str) -> bool:
     return name.startswith(".") or name.lower() in LITTER
+
+
+def _folders(files: list[File]) -> str:
+    return _some({file.name.rpartition("/")[0] for file in files})
 
 
 def _some(names: Collection[str]) -> str:
@@ -94,12 +131,17 @@ def _some(names: Collection[str]) -> str:
     return ", ".join(repr(name) for name in first) + (", …" if len(names) > len(first) else "")
 
 
-def _read_half(archive: Path, zipped: zipfile.ZipFile, half: str, members: Members, classes: list[str]) -> pa.Table:
-    def read(name: str) -> bytes:
-        where = f"{archive}: {members[name].filename}"
-        return plain(_read_member(zipped, members[name], where), where)
+def _read(halves: dict[str, Files], classes: list[str]) -> dict[str, pa.Table]:
+    # Pillow warns of metadata that it cannot read, not saying whose; what it needs raises
+    with warnings.catch_warnings(action="ignore"):
+        return {half: _read_half(half, files, classes) for half, files in halves.items()}
 
-    ids = sorted(members)
+
+def _read_half(half: str, files: Files, classes: list[str]) -> pa.Table:
+    def read(name: str) -> bytes:
+        return plain(files[name].read(), files[name].where)
+
+    ids = sorted(files)
     packed: list[pa.Array] = []
     bar = progress(total=len(ids), desc=f"reading {half} pictures", unit="picture")
     with bar, ThreadPoolExecutor(_THREADS) as pool:  # Pillow decodes outside Python's lock
@@ -107,19 +149,4 @@ def _read_half(archive: Path, zipped: zipfile.ZipFile, half: str, members: Membe
             pictures = list(pool.map(read, ids[start : start + _GROUP]))
             packed.append(pa.array(pictures, pa.large_binary()))
             bar.update(len(pictures))
-    labels = [name.split("/")[1] for name in ids]
-    return picture_table(ids, labels, pa.chunked_array(packed), classes)
-
-
-def _read_member(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> bytes:
-    if member.flag_bits & _ENCRYPTED:
-        raise InputError(f"{name}: encrypted; pack the archive without a password")
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a bound
-        raise InputError(f"{name}: packed by method {member.compress_type}; expected stored or deflated")
-    if member.file_size > MAX_BYTES:
-        raise InputError(f"{name}: declares {member.file_size:,} bytes; expected a picture of at most {MAX_BYTES:,}")
-    try:
-        with zipped.open(member) as file:
-            return file.read(member.file_size)  # no more than declared, whatever is packed
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as problem:
-        raise InputError(f"{name}: damaged ({problem}); get the archive again") from problem
+    return picture_table(ids, [_label(name) for name in ids], pa.chunked_array(packed), classes)

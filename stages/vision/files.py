@@ -17,8 +17,6 @@ from stages.vision.models import load
 from stages.vision.opening import plain
 from stages.vision.pictures import SCHEMA, Pictures
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
-
 _THREADS = 4  # pictures in memory decoded, at most
 
 

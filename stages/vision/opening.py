@@ -15,6 +15,7 @@ MAX_PIXELS = 50_000_000  # as declared: a large camera's picture, 200 MB once de
 MAX_BYTES = 64 << 20  # of an encoded picture
 
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"]  # Pillow knows more: EPS, for one, runs a program
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})  # of their files
 KEPT = {"JPEG", "PNG", "WEBP"}  # formats that need not be encoded anew
 
 _TURNS = {  # EXIF orientation -> what brings the picture upright

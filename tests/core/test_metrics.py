@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from stages.core.metrics import ROC_POINTS, gain, in_words, measure, measure_by_class, roc
+from stages.core.metrics import ROC_POINTS, gain, in_words, mean_roc, measure, measure_by_class, roc
 
 Z = 1.959963984540054  # 97.5 % of the normal distribution lie below
 
@@ -128,6 +128,38 @@ def test_equal_scores_are_one_step_of_the_curve() -> None:
     scores = (chance.normal(size=5_000) + positive).round(1)
     x, y = curve(roc(scores, positive))
     assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(positive, scores), abs=1e-3)
+
+
+def test_a_mean_roc_curve_by_hand() -> None:
+    # Class 0 goes up, then along; class 1 along, then up; class 2 up half of the way along
+    labels = np.array([0, 1, 2])
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.3, 0.1, 0.6], [0.4, 0.4, 0.3]])
+    by_class = [
+        [tuple(point.values()) for point in roc(probabilities[:, number], labels == number)] for number in range(3)
+    ]
+    assert by_class == [
+        [(0, 0), (0, 1), (1, 1)],
+        [(0, 0), (0.5, 0), (1, 0), (1, 1)],
+        [(0, 0), (0.5, 0), (0.5, 1), (1, 1)],
+    ]
+    points = [tuple(point.values()) for point in mean_roc(probabilities, labels)]
+    assert points == [(0, 0), (0, 0.33333), (0.5, 0.33333), (0.5, 0.66667), (1, 0.66667), (1, 1)]
+
+
+@pytest.mark.parametrize(("examples", "classes"), [(9, 3), (300, 5), (20_000, 4)])
+@pytest.mark.parametrize("skill", [0.0, 2.0])
+def test_the_area_below_the_mean_roc_curve_is_the_mean_area(examples: int, classes: int, skill: float) -> None:
+    labels = np.arange(examples) % classes
+    scores = np.random.default_rng(0).normal(size=(examples, classes)).round(2)  # some equal
+    scores[np.arange(examples), labels] += skill
+    probabilities = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    points = mean_roc(probabilities, labels)
+    assert len(points) <= ROC_POINTS
+    x, y = curve(points)
+    assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
+    assert (np.diff(x) >= 0).all()
+    assert (np.diff(y) >= 0).all()
+    assert np.trapezoid(y, x) == pytest.approx(measure(probabilities, labels, 0.0)["roc_auc"], abs=1e-3)
 
 
 def test_recall_is_each_classs_own() -> None:

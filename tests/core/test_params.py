@@ -152,7 +152,7 @@ def test_what_a_value_may_be(tmp_path: Path, place: str, value: Any) -> None:
         ("train_textcnn.kernel_sizes", [], "[] found, expected a list of different whole numbers from 1"),
         ("train_textcnn.kernel_sizes", [3, 3], "[3, 3] found, expected a list of different whole numbers from 1"),
         ("train_textcnn.kernel_sizes", 3, "3 found, expected a list of different whole numbers from 1"),
-        ("dataset", "tiny", "'tiny' found, expected 'sample' or 'full'"),
+        ("dataset", "tiny", "'tiny' found, expected 'sample', 'full' or 'own'"),
         (
             "sources.imdb.full.hash",
             "md5:7c2ac02c03563afcf9b574c7e56c153a",
@@ -237,7 +237,7 @@ def test_all_problems_come_in_one_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "# nothing but a comment\n"])
 def test_an_empty_file_is_refused(tmp_path: Path, text: str) -> None:
     (line,) = problems(tmp_path, text)
-    assert line.startswith("the file: None found, expected a section with the keys dataset, sources, ")
+    assert line.startswith("the file: None found, expected a section with the keys dataset, own, sources, ")
 
 
 @pytest.mark.parametrize(

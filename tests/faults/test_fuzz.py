@@ -31,6 +31,7 @@ from tests.project import ROOT
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 PARAMS = yaml.safe_load(TEXT)
+TOKENIZERS = ["whitespace", "basic_english", "characters"]
 
 
 def examples(count: int) -> settings:
@@ -243,7 +244,7 @@ def test_vectors_are_what_python_reads_or_the_first_bad_line_is_named(lines: lis
 
 
 @examples(200)
-@given(st.lists(st.text(), min_size=1), st.integers(1, 9), st.sampled_from(["whitespace", "basic_english"]))
+@given(st.lists(st.text(), min_size=1), st.integers(1, 9), st.sampled_from(TOKENIZERS))
 def test_any_review_becomes_indices_of_its_words(texts: list[str], longest: int, name: str) -> None:
     columns = tokenizer(name)(texts)
     split = columns.to_pylist()

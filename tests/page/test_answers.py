@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow as pa
 
-from stages.page.answers import Answers, confusion, read_answers, surest_mistakes, typical
+from stages.page.answers import Answers, confusion, mix_ups, read_answers, surest_mistakes, typical
 
 CLASSES = ["no", "yes"]
 
@@ -47,3 +47,11 @@ def test_a_class_that_is_never_recognised_has_no_typical_answer() -> None:
 
 def test_confusion_counts_actual_in_rows_and_answers_in_columns() -> None:
     assert confusion(answers([0.9, 0.8, 0.2, 0.7], [0, 0, 0, 1])).tolist() == [[1, 2], [0, 1]]
+
+
+def test_the_commonest_mix_ups_come_first_and_right_answers_never() -> None:
+    says, labels = np.array([0, 1, 1, 2, 2, 2, 0, 0]), np.array([0, 0, 0, 1, 2, 2, 1, 1])
+    found = Answers(["a", "b", "c"], np.eye(3)[says], labels)
+    assert mix_ups(found, 9) == [("a", "b", 2), ("b", "a", 2), ("b", "c", 1)]
+    assert mix_ups(found, 1) == [("a", "b", 2)]
+    assert mix_ups(answers([0.9], [1]), 3) == []

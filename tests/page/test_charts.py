@@ -61,3 +61,8 @@ def test_a_line_goes_where_its_numbers_are() -> None:
     (path,) = re.findall(r'<path d="([^"]+)"[^>]*stroke: var\(--first\); stroke-width: 1\.8', svg)[:1]
     (_, low), (_, high) = re.findall(r"[ML] ([\d.]+) ([\d.]+)", path)
     assert float(low) > float(high)  # SVG counts from the top
+
+
+def test_dollars_are_no_formula() -> None:
+    svg = curves("ROC", [Line("A", [0, 1], [0, 1], 0)], "not $5 to $10, taken for it", "$5 to $10, recognised")
+    assert ">$5 to $10, recognised<" in svg

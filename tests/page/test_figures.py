@@ -1,6 +1,6 @@
 import pytest
 
-from stages.page.figures import as_yaml, duration, figure, short, signed, size
+from stages.page.figures import LONGEST, as_yaml, brief, duration, either, figure, short, signed, size
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -31,3 +31,13 @@ def test_sizes_signs_and_params() -> None:
         "lstm",
         "[3, 4]",
     ]
+
+
+def test_few_classes_are_named_and_many_counted() -> None:
+    assert either(["a", "b", "c"]) == "a or b or c"
+    assert either([str(i) for i in range(1000)]) == "1,000 classes"
+
+
+def test_a_name_that_is_too_long_is_cut() -> None:
+    assert brief("x" * LONGEST) == "x" * LONGEST
+    assert brief("long " * 20) == "long long long long long long l…"

@@ -84,9 +84,9 @@ def test_the_plain_textcnn_is_the_fast_one() -> None:
         torch.testing.assert_close(PlainTextCNN(model)(ids, lengths), model(ids, lengths), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["whitespace", "basic_english"])
+@pytest.mark.parametrize("name", ["whitespace", "basic_english", "characters"])
 def test_a_tokenizer_spelled_out_gives_the_same_words(name: str) -> None:
-    texts = ['It\'s GREAT;  a <BR />"film"\n(2, 3!)', "", " one.two:three ?\t\u00c4 ", "A\nB\r\nC"]
+    texts = ['It\'s GREAT;  a <BR />"film"\n(2, 3!)', "", " one.two:three ?\t\u00c4 ", "A\nB\r\nC", "很好看。\u3000İ"]
     about = spelled_out(name)
     for text, words in zip(texts, tokenizer(name)(texts).to_pylist(), strict=True):
         for pattern, replacement in about["replace_first"]:

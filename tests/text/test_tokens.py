@@ -3,7 +3,7 @@ import random
 import pytest
 from torchtext.data.utils import get_tokenizer
 
-from stages.text.tokens import basic_english, tokenizer, whitespace
+from stages.text.tokens import basic_english, characters, tokenizer, whitespace
 
 TRICKY = [
     "",
@@ -57,13 +57,20 @@ def test_basic_english_finds_no_word_in_an_empty_text():
     assert basic_english(["", "one", " \n"]).to_pylist() == [[], ["one"], []]
 
 
-@pytest.mark.parametrize("tokenize", [whitespace, basic_english])
+def test_characters_are_words_where_no_space_parts_them():
+    texts = ["很好看。", " Ab\tc \u3000d\n", "ดีมาก", "", " \n"]
+    assert characters(texts).to_pylist() == [["很", "好", "看", "。"], ["a", "b", "c", "d"], list("ดีมาก"), [], []]
+
+
+@pytest.mark.parametrize("tokenize", [whitespace, basic_english, characters])
 def test_the_words_of_no_text_are_no_words(tokenize):
     words = tokenize([])
     assert len(words) == 0
     assert str(words.type.value_type) == "string"
 
 
-@pytest.mark.parametrize(("name", "function"), [("whitespace", whitespace), ("basic_english", basic_english)])
+@pytest.mark.parametrize(
+    ("name", "function"), [("whitespace", whitespace), ("basic_english", basic_english), ("characters", characters)]
+)
 def test_tokenizers_have_the_names_of_params_yaml(name, function):
     assert tokenizer(name) is function

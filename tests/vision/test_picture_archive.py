@@ -14,6 +14,7 @@ from PIL import Image
 
 from stages.core.files import InputError, write_table
 from stages.vision import archive as archive_module
+from stages.vision import containers
 from stages.vision.archive import read_archive
 from stages.vision.pictures import SCHEMA, read_pictures, write_pictures
 
@@ -241,7 +242,7 @@ def test_a_decompression_bomb_is_refused_by_its_name(pack):
 
 def test_a_member_of_too_many_bytes_is_refused_unread(pack, monkeypatch):
     path = pack(MINIMAL | {"hotdog/train/hotdog/1.bmp": bytes(5_000_000)}, zipfile.ZIP_DEFLATED)
-    monkeypatch.setattr(archive_module, "MAX_BYTES", 4_999_999)
+    monkeypatch.setattr(containers, "MAX_BYTES", 4_999_999)
     assert len(path.read_bytes()) < 20_000
     opened = []
     open_member = zipfile.ZipFile.open

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.vision.sheets import TILE, Row, write_sheet
+from stages.vision.sheets import GAP, LINE, TILE, Row, write_sheet
 
 
 def square(colour: str, size: tuple[int, int] = (50, 50)) -> Image.Image:
@@ -47,3 +47,17 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
         write_sheet(tmp_path / name, [Row("row", [square("red")], ["x"])])
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+def test_what_is_too_long_is_shortened_before_its_end(tmp_path: Path) -> None:
+    name = "a class of a very long name" * 9
+    sheets = []
+    for last in ("0.91", "0.14"):
+        rows = [Row(name, [square("white"), square("white")], [f"{name} {last}\nis {name}", ""])]
+        write_sheet(tmp_path / "sheet.png", rows)
+        sheets.append(np.asarray(Image.open(tmp_path / "sheet.png").convert("L")))
+    left, top = GAP + TILE, GAP + LINE + GAP // 2 + TILE
+    assert (sheets[0][top:, left:] == 255).all()  # right of the first tile and below it
+    assert (sheets[0][:top, -GAP:] == 255).all()
+    assert (sheets[0][top:, :left] < 128).any()
+    assert (sheets[0] != sheets[1]).any()  # the probability is still there

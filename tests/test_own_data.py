@@ -1,0 +1,110 @@
+"""Data of the user's own, through the stages in this process and by the real `dvc`."""
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from stages.core.files import read_json, read_table
+from stages.text.ragged import read_reviews
+from stages.text.vectors import vectors_of
+from tests.project import ROOT, STAGES, Project, files, outs, ran
+
+DATA = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed_glove")
+PRAISE, MIXED, BLAME = "这部电影太好看了", "这部电影还可以。", "这部电影不好看。"
+
+
+def csv_of(path: Path, praise: str = PRAISE) -> Path:
+    texts = {"好": praise, "一般": MIXED, "差": BLAME}
+    rows = [f"{texts[label]}第{i}次。,{label}" for i in range(20) for label in texts]
+    path.write_text("\n".join(["评论,类别", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def run(*stages: str, **changes: Any) -> None:
+    """Run stages in this folder, with the project's params.yaml but for the `changes`, by section."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, values in changes.items():
+        params[section] = params[section] | values if isinstance(values, dict) else values
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    for name in stages:
+        import_module(f"stages.{name}").main(*map(Path, STAGES[name]["cmd"].split()[3:]))
+
+
+def test_a_language_without_spaces_in_three_classes_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SENTIDOG_CACHE", str(tmp_path / "cache"))
+    small = {"device": "cpu", "threads": 1, "precision": "fp32", "epochs": 30, "batch_size": 16}
+    threads = torch.get_num_threads()
+    run(
+        *DATA, "train_birnn", "train_textcnn", "evaluate",
+        dataset="own",
+        own={"reviews": str(csv_of(tmp_path / "评论.csv")), "text": "评论", "label": "类别", "test_fraction": 0.25},
+        build_vocab={"tokenizer": "characters"},
+        train_birnn=small | {"num_hiddens": 8, "num_layers": 1},
+        train_textcnn=small | {"num_channels": 8},
+        evaluate={"device": "cpu", "threads": 1, "precision": "fp32"},
+    )  # fmt: skip
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
+    test = read_reviews(Path("artifacts/reviews/test.safetensors"))
+    assert test.classes == ["一般", "好", "差"]
+    assert test.labels.bincount().tolist() == [5, 5, 5]
+    assert read_json(Path("artifacts/textcnn/config.json"))["tokenizer"] == "characters"
+    figures = read_json(Path("artifacts/evaluation/metrics.json"))
+    assert figures["birnn"]["accuracy"] > 0.9
+    assert figures["textcnn"]["accuracy"] > 0.9
+
+
+def test_vectors_come_from_the_training_half_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = ["text,label,split", *(f"word{i} and film,{i % 2},train" for i in range(20)), "unheard,0,test", "of,1,test"]
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    own = {"reviews": str(tmp_path / "a.csv"), "split": "split"}
+    run(*DATA, dataset="own", own=own, build_vocab={"min_freq": 1}, embed_glove={"dim": 7})
+    glove = read_table(Path("data/glove.parquet"))
+    assert set(glove["word"].to_pylist()) == {"and", "film", *(f"word{i}" for i in range(20))}
+    assert vectors_of(glove).shape == (22, 7)
+    assert read_json(Path("artifacts/coverage.json"))["share_of_running_words"] == 1
+
+
+def test_a_users_file_of_vectors_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vectors.txt").write_text("film 1 2 3\nnacht 4 5 6\n")
+    sources = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["sources"]
+    sources["glove"]["own"]["urls"] = [str(tmp_path / "vectors.txt")]
+    own = {"reviews": str(ROOT / "example/reviews.csv")}
+    run("download_imdb", "fetch_glove", dataset="own", own=own, sources=sources, embed_glove={"dim": 3})
+    assert read_table(Path("data/glove.parquet"))["word"].to_pylist() == ["film", "nacht"]
+
+
+def test_dvc_sees_an_edit_of_the_users_file_and_reruns_what_reads_it(project: Project, tmp_path: Path) -> None:
+    own = csv_of(tmp_path / "own reviews.csv")
+    project.edit({"dataset": "own", "own.reviews": str(own), "own.text": "评论", "own.label": "类别"})
+    assert project.repro("tensorize") == ["download_imdb", "build_vocab", "tensorize"]
+    assert project.repro("tensorize") == []
+    csv_of(own, "这部电影非常好看")
+    (changes,) = json.loads(project.dvc("status", "--json", "download_imdb"))["download_imdb"]
+    assert changes == {"changed deps": {str(own): "modified"}}
+    assert project.repro("tensorize") == ["download_imdb", "build_vocab", "tensorize"]
+    texts = read_table(project.folder / "data/imdb/train.parquet")["text"].to_pylist()
+    assert any("非常好看" in text for text in texts)
+
+
+def test_dvc_ends_with_one_message_at_a_relative_path_that_git_does_not_track(project: Project) -> None:
+    before = files(project.folder, *outs(*STAGES))
+    own = csv_of(project.folder / "mine.csv")
+    done = project.run(sys.executable, "-m", "dvc", "exp", "run", "-S", "dataset=own", "-S", f"own.reviews={own.name}")
+    own.unlink()
+    assert done.returncode != 0
+    assert ran(done.stdout) == ["download_imdb"]
+    said = done.stdout + done.stderr
+    assert said.count(f"own.reviews: 'mine.csv' found, expected an absolute path: {own}") == 1
+    assert "Traceback" not in said
+    project.restore()
+    assert files(project.folder, *outs(*STAGES)) == before
