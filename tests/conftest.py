@@ -59,6 +59,8 @@ class Settings:
     batch_size: int = 3
     lr: float = 0.02
     average_epochs: int = 1
+    validation_fraction: float = 0.0
+    patience: int | None = None
     mask_padding: bool = True
     pad_to: int | None = None
 
