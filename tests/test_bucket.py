@@ -1,4 +1,4 @@
-"""A bucket as the remote, on a server that speaks S3: one clone pushes, another has all results and trains nothing."""
+"""Results shared through a bucket, on a server that speaks S3, by the commands of the README."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tests.project import ROOT, STAGES, Project, files, outs
+from tests.project import ROOT, STAGES, Project, files, outs, ran
 
 KEY, SECRET = "key-of-the-tests", "secret-of-the-tests"
 ACCESS = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -22,7 +22,7 @@ SECRETS = {"access_key_id", "secret_access_key", "session_token", "sse_customer_
 
 class Team(NamedTuple):
     laptop: Project  # has pushed; its keys are in .dvc/config.local
-    server: str
+    machine: Project  # a clone with nothing; its keys are in its environment
 
 
 def stranger(project: Project) -> dict[str, str]:
@@ -43,28 +43,46 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def team(ready: Project, server: str, tmp_path_factory: pytest.TempPathFactory) -> Team:
-    """A bucket with all results, pushed by the commands of the README."""
+    """A bucket with all results, and two who know it."""
     keys = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
     boto3.client("s3", endpoint_url=server, **keys).create_bucket(Bucket="results")
-    laptop = ready.clone(tmp_path_factory.mktemp("bucket") / "laptop")
+    folder = tmp_path_factory.mktemp("bucket")
+    laptop = ready.clone(folder / "laptop")
     laptop.environment = stranger(laptop)
+    laptop.git("remote", "set-url", "origin", str(folder / "origin"))
+    laptop.git("init", "-q", "--bare", "-b", "main", str(folder / "origin"))
     laptop.dvc("cache", "dir", "--local", str(ready.folder / ".dvc/cache"))
     laptop.dvc("remote", "add", "-d", "bucket", "s3://results/sentidog")
     laptop.dvc("remote", "modify", "bucket", "endpointurl", server)
-    laptop.git("commit", "-q", "-m", "Our bucket", ".dvc/config")
     laptop.dvc("remote", "modify", "--local", "bucket", "access_key_id", KEY)
     laptop.dvc("remote", "modify", "--local", "bucket", "secret_access_key", SECRET)
+    laptop.git("commit", "-q", "-m", "Our bucket", ".dvc/config")
     laptop.dvc("push", "-q")
-    return Team(laptop, server)
+    laptop.git("push", "-q", "origin", "main")
+    laptop.git("clone", "-q", str(folder / "origin"), str(folder / "machine"))
+    machine = Project(folder / "machine", laptop.environment | ACCESS | {"SENTIDOG_CACHE": str(folder / "cache")})
+    machine.configure_git()
+    return Team(laptop, machine)
 
 
-def test_another_clone_gets_the_results_and_trains_nothing(ready: Project, team: Team, tmp_path: Path) -> None:
-    clone = team.laptop.clone(tmp_path / "clone")
-    clone.environment = stranger(clone) | ACCESS | {"SENTIDOG_CACHE": str(tmp_path / "cache")}
-    assert clone.repro("--pull") == []
-    assert files(clone.folder, *outs(*STAGES)) == files(ready.folder, *outs(*STAGES))
-    assert clone.changed() == set()
-    assert not (tmp_path / "cache").exists()
+def test_another_clone_gets_the_results_and_trains_nothing(ready: Project, team: Team) -> None:
+    machine = team.machine
+    assert machine.repro("--pull") == []
+    assert files(machine.folder, *outs(*STAGES)) == files(ready.folder, *outs(*STAGES))
+    assert machine.changed() == set()
+    assert not Path(machine.environment["SENTIDOG_CACHE"]).exists()
+
+
+def test_an_experiment_of_one_is_anothers(team: Team) -> None:
+    laptop, machine = team
+    machine.repro("--pull")
+    assert ran(machine.dvc("exp", "run", "--name", "other", "-S", "report.threads=2")) == ["report"]
+    machine.dvc("exp", "push", "origin", "other")
+    laptop.dvc("exp", "pull", "origin", "other")
+    laptop.dvc("exp", "apply", "other")
+    page = "artifacts/report.html"
+    assert (laptop.folder / page).read_bytes() == (machine.folder / page).read_bytes()
+    laptop.git("checkout", "-q", ".")
 
 
 def test_who_has_no_key_is_told_so(team: Team, tmp_path: Path) -> None:
