@@ -1,17 +1,21 @@
 """Every test works in folders of its own: no download cache of the user's, no network."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is first imported: idle threads sleep
+# Read when torch is first imported: a core each for two workers, idle threads sleep
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pyarrow as pa
 import pytest
 import torch
+from filelock import FileLock
 
-from stages.core.files import write_table
+from stages.core.files import read_json, write_json, write_table
 from stages.core.tensors import write_tensors
 from stages.text.birnn import BiRNN
 from stages.text.ragged import Reviews, encode, write_reviews
@@ -22,6 +26,15 @@ from stages.text.train import train
 from stages.text.vocabulary import build_vocabulary, write_vocabulary
 from tests.project import FirstRepro, Project, copy_of_this_project, surroundings
 from tests.vision.tiny import Folder
+
+# The slow ones, in the order in which the workers take them: test_cache makes the project that most of them wait for
+SLOW = ("cache", "kill", "fuzz", "campaign", "disk", "pipeline", "experiments", "surroundings")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first: the worker that is done first finds short ones at the end."""
+    places = {f"test_{name}": place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(SLOW)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -129,12 +142,22 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def _reproduced(
     tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], _surroundings: None
 ) -> tuple[Project, FirstRepro]:
-    folder, archives = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("archives")
-    project = copy_of_this_project(folder, archives, environment | {"SENTIDOG_CACHE": os.environ["SENTIDOG_CACHE"]})
-    first = FirstRepro(project.repro(), project.changed())
-    project.git("add", ".")
-    project.git("commit", "-q", "-m", "reproduced")
-    return project, first
+    """Made by the first worker that asks for it; each worker has a copy of its own."""
+    environment = environment | {"SENTIDOG_CACHE": os.environ["SENTIDOG_CACHE"]}
+    base = tmp_path_factory.getbasetemp()
+    known = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "reproduced.json"
+    with FileLock(f"{known}.lock"):
+        if not known.exists():
+            folder, archives = tmp_path_factory.mktemp("reproduced"), tmp_path_factory.mktemp("archives")
+            project = copy_of_this_project(folder, archives, environment)
+            ran, changed = project.repro(), sorted(project.changed())
+            project.git("add", ".")
+            project.git("commit", "-q", "-m", "reproduced")
+            write_json(known, [str(folder), ran, changed])
+    made, ran, changed = read_json(known)
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return Project(folder, environment), FirstRepro(ran, set(changed))
 
 
 @pytest.fixture(scope="session")
