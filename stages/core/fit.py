@@ -13,6 +13,7 @@ from dvclive import Live
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from stages.core import parallel
 from stages.core.checkpoint import Checkpoint
 from stages.core.device import Hardware, Wishes
 from stages.core.files import InputError, write_json
@@ -50,7 +51,10 @@ class Batches(Protocol):
         ...
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Yield epoch `number`'s batches from batch `start` on; they depend on the seed and on `number` alone."""
+        """Yield epoch `number`'s batches from batch `start` on; they depend on the seed and on `number` alone.
+
+        Of several processes each is given its share of every batch, which may be nothing.
+        """
         ...
 
 
@@ -58,7 +62,7 @@ class Batches(Protocol):
 class Epoch:
     """What the training part of an epoch has come to."""
 
-    losses: Tensor  # (batches,), each the mean over its batch
+    losses: Tensor  # (batches,), each the mean over its batch, whose shares several processes may have
     sizes: Tensor  # (batches,), examples in each
     correct: Tensor  # int64 ()
     done: int = 0  # batches
@@ -137,6 +141,7 @@ def fit(
     print(f"training on {hardware}", flush=True)
     average = Average(model) if average_epochs else None
     progress = _restore(checkpoint, model, optimizer, average, hardware.device)
+    learner = parallel.learner(model)
     with Live(str(out), save_dvc_exp=False, dvcyaml=False) as live:
         live.step = 1  # plots count epochs from 1, as people do
         for row in progress.curves:
@@ -145,7 +150,7 @@ def fit(
             epoch = progress.epoch = progress.epoch or Epoch.start(train, hardware.device)
             if average and not epoch.done and number <= epochs - average_epochs:
                 average.start()
-            for _ in train_batches(model, optimizer, train, number, hardware, epoch, average):
+            for _ in train_batches(learner, optimizer, train, number, hardware, epoch, average):
                 if checkpoint.is_due() or epoch.done == len(train):
                     checkpoint.save(_state(model, optimizer, average, progress, hardware.device))
             start = time.perf_counter()
@@ -244,22 +249,44 @@ def train_batches(
     start = time.perf_counter() - epoch.seconds
     rest = batches.epoch(number, epoch.done)
     for batch in progress_bar(rest, total=len(batches), desc=f"{name}, train", unit="batch", initial=epoch.done):
-        with hardware.autocast():
-            logits = model(*batch.inputs).float()  # (batch, classes)
-        loss = cross_entropy(logits, batch.labels)
+        with hardware.autocast(), parallel.drawing(hardware.device, number, epoch.done):
+            logits = model(*batch.inputs).float()  # (share, classes)
+        loss, whole = _loss(logits, batch.labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         if average:
             average.add(model)
-        epoch.losses[epoch.done] = loss.detach()
-        epoch.sizes[epoch.done] = len(batch.labels)
-        epoch.correct += (logits.argmax(1) == batch.labels).sum()
+        epoch.losses[epoch.done] = whole.loss
+        epoch.sizes[epoch.done] = whole.size
+        epoch.correct += whole.correct
         epoch.done += 1
         if epoch.done % CHECK_EVERY == 0 or epoch.done == len(batches):
             _refuse_infinite(epoch.losses[: epoch.done], name)
         epoch.seconds = time.perf_counter() - start
         yield
+
+
+class Whole(NamedTuple):
+    """What a batch came to, over all processes' shares of it."""
+
+    loss: Tensor  # (), the mean
+    size: Tensor | int
+    correct: Tensor  # int64 ()
+
+
+def _loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Whole]:
+    """Return the loss to step against, for logits (share, classes) and labels (share,), and the whole batch's figures.
+
+    The loss's gradients, averaged over the processes, are those of the mean over the whole batch.
+    """
+    correct = (logits.argmax(1) == labels).sum()
+    if parallel.processes() == 1:
+        loss = cross_entropy(logits, labels)
+        return loss, Whole(loss.detach(), len(labels), correct)
+    loss = cross_entropy(logits, labels, reduction="sum")
+    summed = parallel.total(torch.stack([loss.detach().double(), correct, correct.new_tensor(len(labels))]))
+    return loss * (parallel.processes() / summed[2]), Whole(summed[0] / summed[2], summed[2], summed[1].long())
 
 
 def train_epoch(
@@ -292,7 +319,7 @@ def _infinite(where: str, loss: float) -> InputError:
 
 @torch.no_grad()
 def predict(model: nn.Module, batches: Batches, hardware: Hardware, name: str) -> tuple[Tensor, Tensor]:
-    """Return logits (examples, classes) fp32 and labels (examples,) in the data set's order."""
+    """Return logits (examples, classes) fp32 and labels (examples,) in the data set's order, all in every process."""
     model.eval()
     logits, labels, rows = [], [], []
     for batch in progress_bar(batches.epoch(0), total=len(batches), desc=name, unit="batch"):
@@ -300,6 +327,9 @@ def predict(model: nn.Module, batches: Batches, hardware: Hardware, name: str) -
             logits.append(model(*batch.inputs).float())
         labels.append(batch.labels)
         rows.append(batch.rows)
+    if parallel.processes() > 1:
+        place, examples = torch.cat(rows), batches.examples
+        return tuple(parallel.together(torch.cat(some), place, examples) for some in (logits, labels))
     order = torch.cat(rows).argsort()
     return torch.cat(logits)[order], torch.cat(labels)[order]
 

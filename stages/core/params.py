@@ -65,6 +65,9 @@ Mean = Annotated[list[Share], _allowed("three numbers from 0 to below 1", min_le
 Std = Annotated[list[Part], _allowed("three numbers above 0, up to 1", min_length=3, max_length=3)]
 Switch = Annotated[bool, _allowed("true or false")]
 Device = Annotated[str, _allowed("auto, cpu, mps, cuda or cuda:N", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+Launcher = Annotated[
+    str, _allowed("python, or torchrun and its options", pattern=r"^(python|torchrun( [\w.,:=/@-]+)*)$")
+]
 HashOrNull = Annotated[
     str | None,
     _allowed("sha256:… or sha1:… in hexadecimal, or null", pattern=r"^(sha256:[0-9a-f]{64}|sha1:[0-9a-f]{40})$"),
@@ -222,6 +225,7 @@ class Finetune(TrainPictures):
 
 
 class Params(Section):
+    launcher: Launcher
     dataset: Literal["sample", "full"]
     sources: Sources
     build_vocab: BuildVocab

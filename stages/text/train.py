@@ -11,6 +11,7 @@ from stages.core.checkpoint import checkpoint
 from stages.core.device import prepare
 from stages.core.files import write_json
 from stages.core.fit import Training, fit
+from stages.core.parallel import written_by_first
 from stages.core.tensors import read_tensors, write_tensors
 from stages.text.batches import TEST_BATCH, ReviewBatches
 from stages.text.ragged import read_reviews
@@ -61,7 +62,7 @@ def train(
             "threads": hardware.threads,
         },
     }
-    with checkpoint(out.name, {**config, "params": vars(settings)}, list(paths), hardware) as saved:
+    with checkpoint(out.name, {**config, "params": vars(settings)}, list(paths), hardware) as saved, written_by_first(out) as out:
         fit(
             model, optimizer, train_batches, test_batches, settings.epochs, hardware, out, saved,
             average_epochs=settings.average_epochs,

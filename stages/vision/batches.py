@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from stages.core.fit import Batch
+from stages.core.parallel import share
 from stages.vision.augmentation import Transform
 from stages.vision.pictures import Pictures
 
@@ -61,17 +62,21 @@ class PictureBatches:
         if self.seed is not None:
             generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
             order = torch.randperm(self.examples, generator=generator)
-        plan = [[(number, row) for row in rows.tolist()] for rows in order.split(self.sizes)][start:]
+        batches = order.split(self.sizes)
+        shares = [share(rows) for rows in batches]
+        # Where a share is empty, a picture says of what size none are
+        looked_at = [own if len(own) else rows[:1] for own, rows in zip(shares, batches, strict=True)]
         loader = DataLoader(
             self.views,
-            batch_sampler=plan,
+            batch_sampler=[[(number, row) for row in rows.tolist()] for rows in looked_at[start:]],
             num_workers=self.workers,
             collate_fn=torch.stack,
             pin_memory=self.device.type == "cuda",
         )
-        for places, pictures in zip(plan, loader, strict=True):
-            rows = torch.tensor([row for _, row in places], device=self.device)
-            yield Batch((self._normalise(pictures),), self.labels[rows], rows)
+        # One copy an epoch: each waits for the device
+        on_device = torch.cat(shares).to(self.device).split([len(rows) for rows in shares])
+        for rows, pictures in zip(on_device[start:], loader, strict=True):
+            yield Batch((self._normalise(pictures[: len(rows)]),), self.labels[rows], rows)
 
     def _normalise(self, pictures: Tensor) -> Tensor:
         """Turn uint8 (batch, size, size, 3) into what the network takes."""
