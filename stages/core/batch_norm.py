@@ -7,17 +7,23 @@ bf16.
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import batch_norm
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from stages.core.parallel import processes, rank, total
+
 
 def share_statistics(model: nn.Module) -> None:
-    """Replace every batch norm inside `model` by one over all processes, with the same weights and statistics."""
+    """Replace every batch norm inside `model` by one over all processes, if there are several.
+
+    Weights and statistics stay the same tensors.
+    """
+    if processes() == 1:
+        return
     for name, child in model.named_children():
-        if isinstance(child, _BatchNorm):
+        if isinstance(child, _BatchNorm) and not isinstance(child, SharedBatchNorm):
             setattr(model, name, SharedBatchNorm(child))
         else:
             share_statistics(child)
@@ -55,10 +61,9 @@ def _statistics(share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         nothing = own[:channels]  # running statistics: they say in which precision the answer comes
         mean, variance = torch.batch_norm_update_stats(share, nothing, nothing, 0.0)
         own = torch.cat([mean, variance, mean.new_full((1,), share.numel() // channels)])
-    every = own.new_zeros(dist.get_world_size(), len(own))
-    every[dist.get_rank()] = own
-    dist.all_reduce(every)
-    means, variances, counts = every.split([channels, channels, 1], 1)
+    every = own.new_zeros(processes(), len(own))
+    every[rank()] = own
+    means, variances, counts = total(every).split([channels, channels, 1], 1)
     count = counts.sum()
     mean = (means * counts).sum(0) / count
     variance = ((variances + (means - mean) ** 2) * counts).sum(0) / count  # Chan, Golub and LeVeque 1979
@@ -88,11 +93,13 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         share, weight, mean, variance, count = ctx.saved_tensors
         # As if the statistics were constants: to the share, and to weight and bias, which are sums over the share
-        direct, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
-            gradients[0], share, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
-        )
-        sums = torch.stack([to_weight, to_bias])
-        dist.all_reduce(sums)
+        if share.numel():
+            direct, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
+                gradients[0], share, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+            )
+        else:  # of which the kernel divides by zero
+            direct, to_weight, to_bias = gradients[0], torch.zeros_like(weight), torch.zeros_like(weight)
+        sums = total(torch.stack([to_weight, to_bias]))
         scale = (variance + ctx.eps).rsqrt()
         through_variance, through_mean = -sums / count * scale * weight
         slope = through_variance * scale

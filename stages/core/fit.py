@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from stages.core import parallel
+from stages.core.batch_norm import share_statistics
 from stages.core.checkpoint import Checkpoint
 from stages.core.device import Hardware, Wishes
 from stages.core.files import InputError, write_json
@@ -141,7 +142,6 @@ def fit(
     print(f"training on {hardware}", flush=True)
     average = Average(model) if average_epochs else None
     progress = _restore(checkpoint, model, optimizer, average, hardware.device)
-    learner = parallel.learner(model)
     with Live(str(out), save_dvc_exp=False, dvcyaml=False) as live:
         live.step = 1  # plots count epochs from 1, as people do
         for row in progress.curves:
@@ -150,7 +150,7 @@ def fit(
             epoch = progress.epoch = progress.epoch or Epoch.start(train, hardware.device)
             if average and not epoch.done and number <= epochs - average_epochs:
                 average.start()
-            for _ in train_batches(learner, optimizer, train, number, hardware, epoch, average):
+            for _ in train_batches(model, optimizer, train, number, hardware, epoch, average):
                 if checkpoint.is_due() or epoch.done == len(train):
                     checkpoint.save(_state(model, optimizer, average, progress, hardware.device))
             start = time.perf_counter()
@@ -244,6 +244,7 @@ def train_batches(
     average: Average | None = None,
 ) -> Iterator[None]:
     """Train on what is left of epoch `number`; `epoch` and `average` are up to date whenever a batch is done."""
+    share_statistics(model)
     model.train()
     name = f"epoch {number + 1}"
     start = time.perf_counter() - epoch.seconds
@@ -254,6 +255,7 @@ def train_batches(
         loss, whole = _loss(logits, batch.labels)
         optimizer.zero_grad()
         loss.backward()
+        parallel.sum_gradients(model)
         optimizer.step()
         if average:
             average.add(model)
@@ -278,7 +280,7 @@ class Whole(NamedTuple):
 def _loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Whole]:
     """Return the loss to step against, for logits (share, classes) and labels (share,), and the whole batch's figures.
 
-    The loss's gradients, averaged over the processes, are those of the mean over the whole batch.
+    The loss's gradients, summed over the processes, are those of the mean over the whole batch.
     """
     correct = (logits.argmax(1) == labels).sum()
     if parallel.processes() == 1:
@@ -286,7 +288,7 @@ def _loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Whole]:
         return loss, Whole(loss.detach(), len(labels), correct)
     loss = cross_entropy(logits, labels, reduction="sum")
     summed = parallel.total(torch.stack([loss.detach().double(), correct, correct.new_tensor(len(labels))]))
-    return loss * (parallel.processes() / summed[2]), Whole(summed[0] / summed[2], summed[2], summed[1].long())
+    return loss / summed[2], Whole(summed[0] / summed[2], summed[2], summed[1].long())
 
 
 def train_epoch(

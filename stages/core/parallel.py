@@ -20,9 +20,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from stages.core.batch_norm import share_statistics
 from stages.core.progress import hidden
 
 Something = TypeVar("Something")
@@ -53,7 +51,7 @@ def _together(main: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), hidden():  # noqa: PTH123
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), hidden():
         yield
 
 
@@ -107,17 +105,18 @@ def from_first(make: Callable[[], Something]) -> Something:
     return made[0]  # type: ignore[return-value]
 
 
-def learner(model: nn.Module) -> nn.Module:
-    """Return what to train in place of `model`, whose weights it has: it averages gradients over the processes.
+def sum_gradients(model: nn.Module) -> None:
+    """Have every process hold the sum of all processes' gradients.
 
-    The batch norms of `model` are from here on over the whole batch.
+    In one bundle of one layout, where DistributedDataParallel makes up other bundles after its first step: sums of
+    three or more numbers would come out otherwise in a training that goes on from a checkpoint.
     """
     if processes() == 1:
-        return model
-    share_statistics(model)
-    # Buffers are the same everywhere. Without find_unused_parameters, gradients are bundled anew after the first step,
-    # and sums of three or more numbers come out otherwise in a training that goes on from a checkpoint.
-    return DistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=True)
+        return
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    bundle = total(torch.cat([gradient.flatten() for gradient in gradients]))
+    parts = bundle.split([gradient.numel() for gradient in gradients])
+    torch._foreach_copy_(gradients, [part.view_as(own) for part, own in zip(parts, gradients, strict=True)])
 
 
 @contextmanager
