@@ -44,6 +44,7 @@ def device() -> torch.device:
 
 PRAISE = ("a great film", "great acting , great story", "truly great and moving", "a moving , great story")
 BLAME = ("a bad film", "bad acting , bad story", "truly bad and dull", "a dull , bad story")
+BIRNN = {"cell": "lstm", "num_hiddens": 4, "num_layers": 1, "freeze_vectors": True}
 TEST = ("bad and dull", "great and moving", "a truly great film with many unheard words", "bad", "dull story", "moving")
 
 
@@ -59,6 +60,8 @@ class Settings:
     batch_size: int = 3
     lr: float = 0.02
     average_epochs: int = 1
+    validation_fraction: float = 0.0
+    patience: int | None = None
     mask_padding: bool = True
     pad_to: int | None = None
 
@@ -83,14 +86,28 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vectors = torch.randn(len(vocabulary.words), 6, generator=torch.Generator().manual_seed(0))
     write_tensors(artifacts / "glove.safetensors", {"vectors": vectors})
     paths = (*(artifacts / f"reviews/{half}.safetensors" for half in halves), artifacts / "glove.safetensors")
-    birnn = {"cell": "lstm", "num_hiddens": 4, "num_layers": 1, "freeze_vectors": True}
     textcnn = {"kernel_sizes": [2, 3], "num_channels": 4, "dropout": 0.1, "freeze_vectors": False}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # where dvclive finds no repository
-        train(BiRNN, birnn, Settings(), paths, artifacts / "birnn")
+        train(BiRNN, BIRNN, Settings(), paths, artifacts / "birnn")
         train(TextCNN, textcnn, Settings(), paths, artifacts / "textcnn")
     torch.set_flush_denormal(False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def validated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BiRNN whose epoch was chosen on half of the reviews of `trained`, its test half a file that holds none."""
+    artifacts, folder = trained / "artifacts", tmp_path_factory.mktemp("validated")
+    unread = folder / "test.safetensors"
+    unread.write_bytes(b"no reviews")
+    paths = (artifacts / "reviews/train.safetensors", unread, artifacts / "glove.safetensors")
+    settings = Settings(epochs=4, validation_fraction=0.5, patience=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        train(BiRNN, BIRNN, settings, paths, folder / "birnn")
+    torch.set_flush_denormal(False)
+    return folder / "birnn"
 
 
 @pytest.fixture(scope="session")

@@ -80,6 +80,7 @@ def place(
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         params["pictures"]["arch"] = ARCH
         params["pictures"]["image_size"]["sample"] = 32
+        params[stage]["validation_fraction"] = 0.5  # else patience is refused
         if changed:
             *sections, key = changed.split(".")
             section = params

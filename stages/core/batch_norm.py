@@ -38,10 +38,10 @@ class SharedBatchNorm(_BatchNorm):
             setattr(self, name, tensor)
         self.train(norm.training)
 
-    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002, torch's name
+    def _check_input_dim(self, input: Tensor) -> None:
         """Take any: (batch, channels, …)."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002, torch's name
+    def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
         mean, variance, count = _statistics(input.detach())
@@ -90,15 +90,16 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:
+        (gradient,) = grad_outputs
         share, weight, mean, variance, count = ctx.saved_tensors
         # As if the statistics were constants: to the share, and to weight and bias, which are sums over the share
         if share.numel():
             direct, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
-                gradients[0], share, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+                gradient, share, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
             )
         else:  # of which the kernel divides by zero
-            direct, to_weight, to_bias = gradients[0], torch.zeros_like(weight), torch.zeros_like(weight)
+            direct, to_weight, to_bias = gradient, torch.zeros_like(weight), torch.zeros_like(weight)
         sums = total(torch.stack([to_weight, to_bias]))
         scale = (variance + ctx.eps).rsqrt()
         through_variance, through_mean = -sums / count * scale * weight

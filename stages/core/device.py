@@ -86,13 +86,15 @@ def _device(name: str) -> torch.device:
 
 def _own_device(name: str) -> torch.device:
     """Return the CPU, or the GPU that no other process of this machine has."""
-    if name == "cpu" or name == "auto" and not torch.cuda.is_available():
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if name not in ("auto", "cuda"):
         raise InputError(f"device: {name} is one for several processes; set it to auto, cuda or cpu")
     number, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if number >= there:
-        raise InputError(f"device: a GPU for each process, but this machine has {there}: torchrun --nproc-per-node {there}")
+        raise InputError(
+            f"device: a GPU for each process, but this machine has {there}: torchrun --nproc-per-node {there}"
+        )
     device = torch.device("cuda", number)
     torch.cuda.set_device(device)  # where collectives put what they need
     return device

@@ -1,9 +1,10 @@
-"""The one training loop, and the pass over a test half that training and evaluation share."""
+"""The one training loop, and the pass without learning that training and evaluation share."""
 
 import copy
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -21,19 +22,29 @@ from stages.core.files import InputError, write_json
 from stages.core.progress import progress as progress_bar
 
 CHECK_EVERY = 50  # batches between looks at the loss: each look waits for the device
+OTHER = {"test": "validation", "validation": "test"}  # the part of the data that epochs are not scored on
 
 
-class Training(Wishes, Protocol):
+class Schedule(Protocol):
+    """The keys of params.yaml that say how long to train, and what is kept of it."""
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def average_epochs(self) -> int: ...
+    @property
+    def validation_fraction(self) -> float: ...
+    @property
+    def patience(self) -> int | None: ...
+
+
+class Training(Wishes, Schedule, Protocol):
     """The keys of params.yaml that every training section holds."""
 
     @property
     def seed(self) -> int: ...
     @property
-    def epochs(self) -> int: ...
-    @property
     def lr(self) -> float: ...
-    @property
-    def average_epochs(self) -> int: ...
 
 
 class Batch(NamedTuple):
@@ -114,25 +125,30 @@ class Progress:
     curves: list[dict[str, float]] = field(default_factory=list)  # one row per epoch
     seconds: list[dict[str, float]] = field(default_factory=list)  # one row per epoch
     epoch: Epoch | None = None  # the one under way
+    kept: dict[str, Tensor] | None = None  # the weights that did best on a held-out part
+
+    def end_epoch(self, row: dict[str, float], seconds: dict[str, float]) -> None:
+        self.curves.append(row)
+        self.seconds.append(seconds)
+        self.epoch = None
 
 
 def fit(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     train: Batches,
-    test: Batches,
-    epochs: int,
+    scored: Batches,
+    schedule: Schedule,
     hardware: Hardware,
     out: Path,
     checkpoint: Checkpoint,
-    *,
-    average_epochs: int,
 ) -> Progress:
-    """Train `model` for `epochs`, each followed by a pass over the test half; go on from where `checkpoint` stands.
+    """Train `model`, each epoch followed by a pass over `scored`; go on from where `checkpoint` stands.
 
-    Where the last steps bounce from side to side, the mean of the weights lies in the middle (Polyak and Juditsky
-    1992): what is left in `model` is the mean over the steps of the last `average_epochs`, with 0 the last step's. It
-    is tested as it grows; before that, each epoch's own mean is.
+    `scored` is the test half, or with a `validation_fraction` a held-out part of the training half. Where the last
+    steps bounce from side to side, the mean of the weights lies in the middle (Polyak and Juditsky 1992): what is
+    scored is the mean over the steps of the last `average_epochs`, as it grows, and before that each epoch's own mean;
+    with 0 the last step's weights. What is left in `model` is what was scored last, or best on the held-out part.
 
     Prints a line an epoch, in the textbook's form; writes `out`/metrics.json, the learning curves in
     `out`/plots and the wall-clock seconds in `out`/timing.json.
@@ -140,51 +156,100 @@ def fit(
     Raises InputError when a loss is not finite.
     """
     print(f"training on {hardware}", flush=True)
-    average = Average(model) if average_epochs else None
+    average = Average(model) if schedule.average_epochs else None
+    candidate = average.model if average else model
     progress = _restore(checkpoint, model, optimizer, average, hardware.device)
-    with Live(str(out), save_dvc_exp=False, dvcyaml=False) as live:
-        live.step = 1  # plots count epochs from 1, as people do
-        for row in progress.curves:
-            _log(live, row)
-        for number in range(len(progress.curves), epochs):
+    part = "validation" if schedule.validation_fraction else "test"
+    with _live(out, part, progress.curves) as live:
+        while not _is_over(progress.curves, schedule):
+            number = len(progress.curves)
             epoch = progress.epoch = progress.epoch or Epoch.start(train, hardware.device)
-            if average and not epoch.done and number <= epochs - average_epochs:
+            if average and not epoch.done and number <= schedule.epochs - schedule.average_epochs:
                 average.start()
             for _ in train_batches(model, optimizer, train, number, hardware, epoch, average):
                 if checkpoint.is_due() or epoch.done == len(train):
                     checkpoint.save(_state(model, optimizer, average, progress, hardware.device))
-            start = time.perf_counter()
-            loss, accuracy = epoch.figures()
-            tested = average.model if average else model
-            test_loss, test_accuracy = score(*predict(tested, test, hardware, f"epoch {number + 1}, test"))
-            if not math.isfinite(test_loss):
-                raise _infinite(f"epoch {number + 1}, test half", test_loss)
-            row = {
-                "train/loss": loss,
-                "train/accuracy": accuracy,
-                "test/loss": test_loss,
-                "test/accuracy": test_accuracy,
-            }
-            seconds = {"train": epoch.seconds, "test": time.perf_counter() - start}
-            progress.curves.append(row)
-            progress.seconds.append(seconds)
-            progress.epoch = None
-            print(
-                f"epoch {number + 1}, loss {loss:.4f}, train acc {accuracy:.3f}, test acc {test_accuracy:.3f}, "
-                f"time {sum(seconds.values()):.1f} sec",
-                flush=True,
-            )
-            _log(live, row)
-    if average:
-        model.load_state_dict(average.model.state_dict())
+            _score_epoch(candidate, scored, part, hardware, progress)
+            _log(live, progress.curves[-1])
+            if schedule.validation_fraction and best_epoch(progress.curves) == number + 1:
+                progress.kept = copy.deepcopy(candidate.state_dict())
+        if progress.kept:
+            _tell_kept(live, progress.curves)
+    model.load_state_dict(progress.kept or candidate.state_dict())
     write_json(out / "timing.json", {"examples": train.examples, "seconds": progress.seconds})
     return progress
+
+
+def best_epoch(curves: list[dict[str, float]]) -> int:
+    """Return the number, from 1, of the epoch with the highest validation accuracy; of equals, the one of least loss.
+
+    By accuracy, which is what models are compared by: the loss of a model that is too sure rises while it still learns.
+    """
+    return 1 + max(range(len(curves)), key=lambda i: (curves[i]["validation/accuracy"], -curves[i]["validation/loss"]))
+
+
+def _is_over(curves: list[dict[str, float]], schedule: Schedule) -> bool:
+    """Whether all epochs are done, or `patience` of them since the best."""
+    epochs, patience = schedule.epochs, schedule.patience
+    if len(curves) == epochs or not curves or patience is None or not schedule.validation_fraction:
+        return len(curves) == epochs
+    return len(curves) - best_epoch(curves) >= patience
+
+
+def _score_epoch(model: nn.Module, scored: Batches, part: str, hardware: Hardware, progress: Progress) -> None:
+    """End the epoch under way with a pass of `model` over `scored`, which its figures call `part`; print its line."""
+    assert progress.epoch
+    number = len(progress.curves) + 1
+    start = time.perf_counter()
+    loss, accuracy = progress.epoch.figures()
+    scored_loss, scored_accuracy = score(*predict(model, scored, hardware, f"epoch {number}, {part}"))
+    if not math.isfinite(scored_loss):
+        raise _infinite(f"epoch {number}, {part} pass", scored_loss)
+    row = {
+        "train/loss": loss,
+        "train/accuracy": accuracy,
+        f"{part}/loss": scored_loss,
+        f"{part}/accuracy": scored_accuracy,
+    }
+    seconds = {"train": progress.epoch.seconds, part: time.perf_counter() - start}
+    progress.end_epoch(row, seconds)
+    print(
+        f"epoch {number}, loss {loss:.4f}, train acc {accuracy:.3f}, {part} acc {scored_accuracy:.3f}, "
+        f"time {sum(seconds.values()):.1f} sec",
+        flush=True,
+    )
+
+
+@contextmanager
+def _live(out: Path, part: str, curves: list[dict[str, float]]) -> Iterator[Live]:
+    """Hold what writes metrics.json and the curves, with the rows of the epochs that are done, scored on `part`."""
+    with Live(str(out), save_dvc_exp=False, dvcyaml=False) as live:
+        live.step = 1  # plots count epochs from 1, as people do
+        # dvc.yaml's plots name both parts. To DVC a curve without rows is no line, one without a file is an error
+        absent = out / "plots/metrics" / OTHER[part]
+        absent.mkdir(parents=True)
+        for figure in ("loss", "accuracy"):
+            (absent / f"{figure}.tsv").write_text(f"step\t{figure}\n", encoding="utf-8", newline="")
+        for row in curves:
+            _log(live, row)
+        yield live
 
 
 def _log(live: Live, row: dict[str, float]) -> None:
     for name, value in row.items():
         live.log_metric(name, value)
     live.next_step()
+
+
+def _tell_kept(live: Live, curves: list[dict[str, float]]) -> None:
+    """Have metrics.json hold the figures of the weights that are kept, and print which these are."""
+    number = best_epoch(curves)
+    row = curves[number - 1]
+    for name, value in row.items():
+        part, figure = name.split("/")
+        live.summary[part][figure] = value
+    live.summary["kept_epoch"] = number
+    print(f"kept epoch {number}, validation acc {row['validation/accuracy']:.3f}", flush=True)
 
 
 def _state(
@@ -204,6 +269,7 @@ def _state(
         "curves": progress.curves,
         "seconds": progress.seconds,
         "epoch": vars(progress.epoch) if progress.epoch else None,
+        "kept": progress.kept,
     }
 
 
@@ -231,7 +297,7 @@ def _restore(
         epoch.losses, epoch.sizes, epoch.correct = (t.to(device) for t in (epoch.losses, epoch.sizes, epoch.correct))
     under_way = f", batch {epoch.done + 1}" if epoch else ""
     print(f"going on from a checkpoint: epoch {len(state['curves']) + 1}{under_way}", flush=True)
-    return Progress(state["curves"], state["seconds"], epoch)
+    return Progress(state["curves"], state["seconds"], epoch, state["kept"])
 
 
 def train_batches(
@@ -330,8 +396,9 @@ def predict(model: nn.Module, batches: Batches, hardware: Hardware, name: str) -
         labels.append(batch.labels)
         rows.append(batch.rows)
     if parallel.processes() > 1:
-        place, examples = torch.cat(rows), batches.examples
-        return tuple(parallel.together(torch.cat(some), place, examples) for some in (logits, labels))
+        places, examples = torch.cat(rows), batches.examples
+        everywhere = parallel.together(torch.cat(logits), places, examples)
+        return everywhere, parallel.together(torch.cat(labels), places, examples)
     order = torch.cat(rows).argsort()
     return torch.cat(logits)[order], torch.cat(labels)[order]
 

@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    ValidationInfo,
 )
 from pydantic.fields import FieldInfo
 
@@ -33,6 +34,12 @@ def _number(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def _watched(patience: int | None, found: ValidationInfo) -> int | None:
+    if patience is not None and found.data.get("validation_fraction") == 0:
+        raise ValueError("no epoch is better than another without a held-out part")
+    return patience
 
 
 def _ascending(values: list[float]) -> list[float]:
@@ -64,6 +71,11 @@ Hue = Annotated[float, BeforeValidator(_number), _allowed("a number from 0 to 0.
 Mean = Annotated[list[Share], _allowed("three numbers from 0 to below 1", min_length=3, max_length=3)]
 Std = Annotated[list[Part], _allowed("three numbers above 0, up to 1", min_length=3, max_length=3)]
 Switch = Annotated[bool, _allowed("true or false")]
+Patience = Annotated[
+    int | None,
+    _allowed("a whole number from 1, or null; null where validation_fraction is 0", ge=1),
+    AfterValidator(_watched),
+]
 Device = Annotated[str, _allowed("auto, cpu, mps, cuda or cuda:N", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 Launcher = Annotated[
     str, _allowed("python, or torchrun and its options", pattern=r"^(python|torchrun( [\w.,:=/@-]+)*)$")
@@ -150,6 +162,8 @@ class Training(Compute):
     epochs: Count
     lr: Rate
     average_epochs: CountOrZero
+    validation_fraction: Share
+    patience: Patience
 
 
 class TrainText(Training):

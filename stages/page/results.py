@@ -15,7 +15,7 @@ from stages.page.answers import Answers
 from stages.page.charts import Bars, Line, curves, intervals, lines
 from stages.page.figures import short
 
-HALVES = {"train": "training", "test": "test"}
+PARTS = {"train": "training", "validation": "validation", "test": "test"}
 TITLES = {"birnn": "BiRNN", "textcnn": "TextCNN", "finetune": "Fine-tuned", "scratch": "From scratch"}
 TEXTBOOK = {"birnn": 0.862, "textcnn": 0.865, "finetune": 0.939, "scratch": 0.828}  # after its last epoch
 TEXTBOOK_ARCH = "resnet18"
@@ -28,10 +28,11 @@ class Trained:
 
     name: str
     config: dict[str, Any]
-    seconds: list[dict[str, float]]  # one row per epoch: train, test
-    examples: int  # in the training half
-    curves: dict[str, dict[str, list[float]]]  # half -> figure -> a value per epoch
+    seconds: list[dict[str, float]]  # one row per epoch: train, and validation or test
+    examples: int  # trained on in an epoch
+    curves: dict[str, dict[str, list[float]]]  # part -> figure -> a value per epoch, if scored on it
     bytes: int  # of the weights' file
+    kept_epoch: int | None  # from 1; None: the last, nothing was chosen
 
     @property
     def title(self) -> str:
@@ -47,8 +48,9 @@ class Trained:
         return sum(row["train"] for row in self.seconds)
 
     @property
-    def test_seconds(self) -> float:
-        return sum(row["test"] for row in self.seconds)
+    def score_seconds(self) -> float:
+        """What the passes after each epoch took, over the held-out part or the test half."""
+        return sum(sum(row.values()) for row in self.seconds) - self.train_seconds
 
     @property
     def speed(self) -> float:
@@ -58,27 +60,30 @@ class Trained:
 
 def read_trained(folder: Path) -> Trained:
     timing = read_json(folder / "timing.json")
-    curves = {half: {figure: _curve(folder, half, figure) for figure in ("loss", "accuracy")} for half in HALVES}
+    curves = {part: {figure: _curve(folder, part, figure) for figure in ("loss", "accuracy")} for part in PARTS}
     size = (folder / "model.safetensors").stat().st_size
     config = read_json(folder / "config.json")
-    return Trained(folder.name, config, timing["seconds"], timing["examples"], curves, size)
+    kept = read_json(folder / "metrics.json").get("kept_epoch")
+    return Trained(folder.name, config, timing["seconds"], timing["examples"], curves, size, kept)
 
 
-def _curve(folder: Path, half: str, figure: str) -> list[float]:
-    path = folder / f"plots/metrics/{half}/{figure}.tsv"
+def _curve(folder: Path, part: str, figure: str) -> list[float]:
+    path = folder / f"plots/metrics/{part}/{figure}.tsv"
     return csv.read_csv(path, parse_options=csv.ParseOptions(delimiter="\t"))[figure].to_pylist()
 
 
 def learning_curves(task: str, models: list[Trained], figure: str) -> Markup:
-    """Return the chart of a figure by epoch, of two models in training and test."""
+    """Return the chart of a figure by epoch, of two models in training and on what their epochs were scored on."""
     loss = figure == "loss"
     series = []
     for number, model in enumerate(models):
-        for half, name in HALVES.items():
-            values = model.curves[half][figure]
+        for part, name in PARTS.items():
+            values = model.curves[part][figure]
             epochs = list(range(1, len(values) + 1))
-            series.append(Line(f"{model.title}, {name}", epochs, values, number, dashed=half == "train"))
-    what = f"{task}: {figure} by epoch, in training and test"
+            if values:
+                series.append(Line(f"{model.title}, {name}", epochs, values, number, dashed=part == "train"))
+    shown = [name for part, name in PARTS.items() if any(model.curves[part][figure] for model in models)]
+    what = f"{task}: {figure} by epoch, in {' and '.join(shown)}"
     return lines(what, series, "epoch", "mean cross-entropy" if loss else figure, logarithmic=loss)
 
 

@@ -1,6 +1,6 @@
 """Reviews as word indices, one after the other: what tensorize writes and training reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,12 @@ class Reviews:
 
     def __getitem__(self, i: int) -> Tensor:
         return self.ids[self.offsets[i] : self.offsets[i + 1]]
+
+    def select(self, rows: Tensor) -> "Reviews":
+        """Return the reviews of `rows`, int64 (rows,), in that order."""
+        offsets = torch.nn.functional.pad(self.offsets.diff()[rows].cumsum(0), (1, 0))
+        ids = torch.cat([self[row] for row in rows.tolist()])
+        return replace(self, ids=ids, offsets=offsets, labels=self.labels[rows])
 
 
 def encode(words: pa.ListArray, vocabulary: list[str], max_len: int) -> tuple[Tensor, Tensor]:

@@ -30,6 +30,11 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def select(self, rows: Tensor) -> "Pictures":
+        """Return the pictures of `rows`, int64 (rows,), in that order."""
+        ids = [self.ids[row] for row in rows.tolist()]
+        return Pictures(ids, self.labels[rows], self.classes, self.encoded.take(pa.array(rows.numpy())))
+
     def decode(self, row: int) -> Image.Image:
         """Return one picture, RGB; several threads may call this."""
         return Image.open(io.BytesIO(self.encoded[row].as_py())).convert("RGB")

@@ -12,10 +12,11 @@ from stages.core.files import InputError, write_json
 from stages.core.fit import Training, fit
 from stages.core.parallel import written_by_first
 from stages.core.tensors import write_tensors
+from stages.core.validation import train_and_scored
 from stages.vision.augmentation import Augment, augmented_view, central_view
 from stages.vision.batches import Normalisation, PictureBatches
 from stages.vision.networks import Classifier, parameter_groups
-from stages.vision.pictures import read_pictures
+from stages.vision.pictures import Pictures, read_pictures
 
 
 class Settings(Training, Protocol):
@@ -44,16 +45,18 @@ def train(
 ) -> None:
     """Train the network that `make` gives for so many classes by SGD; all that comes of it goes to `out`.
 
-    model.safetensors holds the weights, config.json all else that using the model needs.
+    model.safetensors holds the weights, config.json all else that using the model needs. With a validation_fraction
+    the test pictures stay unread.
 
     Raises InputError when the two halves have not the same classes, or the network takes no pictures of this size.
     """
     hardware = prepare(settings)
     torch.manual_seed(settings.seed)
-    train_pictures, test_pictures = (read_pictures(path) for path in task.inputs[:2])
-    classes = train_pictures.classes
-    if test_pictures.classes != classes:
-        raise InputError(f"{task.inputs[1]}: classes {test_pictures.classes}, but {task.inputs[0]} has {classes}")
+    pictures = read_pictures(task.inputs[0])
+    classes = pictures.classes
+    train_pictures, scored_pictures = train_and_scored(
+        pictures, lambda: _read_test(task, classes), settings.validation_fraction, settings.seed
+    )
     classifier = make(len(classes)).to(hardware.device).to(memory_format=torch.channels_last)
     _check_size(classifier, task.image_size, hardware.device)
     groups = parameter_groups(classifier, settings.lr, output_lr_factor)
@@ -66,8 +69,8 @@ def train(
         hardware.device,
         seed=settings.seed,
     )
-    test_batches = PictureBatches(
-        test_pictures,
+    scored_batches = PictureBatches(
+        scored_pictures,
         central_view(task.image_size),
         normalisation,
         task.batch_size,
@@ -87,13 +90,20 @@ def train(
         },
     }
     numbers = {"params": vars(settings), "augment": vars(task.augment), "batch_size": task.batch_size}
-    with checkpoint(out.name, {**config, **numbers}, list(task.inputs), hardware) as saved, written_by_first(out) as out:
-        fit(
-            classifier, optimizer, train_batches, test_batches, settings.epochs, hardware, out, saved,
-            average_epochs=settings.average_epochs,
-        )  # fmt: skip
+    with (
+        checkpoint(out.name, {**config, **numbers}, list(task.inputs), hardware) as saved,
+        written_by_first(out) as out,
+    ):
+        fit(classifier, optimizer, train_batches, scored_batches, settings, hardware, out, saved)
         write_tensors(out / "model.safetensors", classifier.network.state_dict())
         write_json(out / "config.json", config)
+
+
+def _read_test(task: Task, classes: list[str]) -> Pictures:
+    test_pictures = read_pictures(task.inputs[1])
+    if test_pictures.classes != classes:
+        raise InputError(f"{task.inputs[1]}: classes {test_pictures.classes}, but {task.inputs[0]} has {classes}")
+    return test_pictures
 
 
 @torch.no_grad()

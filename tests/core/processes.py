@@ -87,7 +87,7 @@ def normed(whole: Tensor, momentum: float | None, dtype: torch.dtype = torch.flo
         model[0].weight.uniform_(0.5, 2)
         model[0].bias.uniform_(-1, 1)
     share_statistics(model)
-    input = parallel.share(whole.to(dtype)).clone().requires_grad_()  # noqa: A001, torch's name
+    input = parallel.share(whole.to(dtype)).clone().requires_grad_()
     output = model(input)
     slopes = parallel.share(torch.linspace(-1, 2, whole.numel()).view_as(whole))
     (output * slopes).sum().backward()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -23,6 +23,13 @@ from stages.core.fit import Batch, fit, train_batches
 FEATURES = torch.randn(22, 3, generator=torch.Generator().manual_seed(0)) * 3
 LABELS = (FEATURES[:, 0] + FEATURES[:, 1] > 0).long()
 EPOCHS = 3
+
+
+class Schedule(NamedTuple):
+    average_epochs: int
+    validation_fraction: float = 0.0
+    patience: int | None = None
+    epochs: int = EPOCHS
 
 
 class StoppedError(Exception):
@@ -88,11 +95,12 @@ def run(
     train: float = math.inf,
     test: float = math.inf,
     average: int = 2,
+    **schedule: Any,
 ) -> dict[str, Tensor]:
     """Train, at most for so many batches of the halves; return the weights."""
     model = network(hardware.device)
     halves = Rows(hardware.device, 0, train), Rows(hardware.device, None, test)
-    fit(model, OPTIMIZERS[optimizer](model), *halves, EPOCHS, hardware, out, saved, average_epochs=average)
+    fit(model, OPTIMIZERS[optimizer](model), *halves, Schedule(average, **schedule), hardware, out, saved)
     return model.state_dict()
 
 
@@ -153,6 +161,35 @@ def test_training_broken_off_in_a_test_pass_ends_the_same(
     assert results(tmp_path / "out") == files
 
 
+VALIDATED = {"validation_fraction": 0.5, "patience": 2, "epochs": 8}  # with 0: keeps 3 of 5; with 2: 4 of 6
+
+
+@pytest.mark.parametrize(("average", "kept", "ran"), [(0, 3, 5), (2, 4, 6)])
+@pytest.mark.parametrize("batches", [17, 18, 19, 25])
+def test_training_broken_off_around_its_best_epoch_ends_with_the_weights_of_that_epoch(
+    hardware: Hardware,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    average: int,
+    kept: int,
+    ran: int,
+    batches: int,
+) -> None:
+    weights = run(hardware, tmp_path / "whole", Checkpoint(tmp_path / "whole.pt"), average=average, **VALIDATED)
+    files = results(tmp_path / "whole")
+    figures = json.loads(files["metrics.json"])
+    if hardware.device.type == "cpu":
+        assert (figures["kept_epoch"], figures["step"]) == (kept, ran)
+    monkeypatch.setattr(module, "EVERY", 0.0)
+    for half in ("train", "test"):
+        saved, out = tmp_path / f"{half}.pt", tmp_path / half
+        limit: Any = {half: batches}
+        with pytest.raises(StoppedError):
+            run(hardware, out, Checkpoint(saved), average=average, **VALIDATED, **limit)
+        assert same(run(hardware, out, Checkpoint(saved), average=average, **VALIDATED), weights)
+        assert results(out) == files
+
+
 def test_training_broken_off_again_and_again_ends_the_same(
     hardware: Hardware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Any
 ) -> None:
@@ -178,7 +215,7 @@ def test_what_is_done_is_not_done_again(hardware: Hardware, tmp_path: Path, caps
     optimizer = OPTIMIZERS["adam"](model)
     saved = Checkpoint(tmp_path / "state.pt")
     test = Rows(hardware.device, None)
-    done = fit(model, optimizer, train, test, EPOCHS, hardware, tmp_path / "out", saved, average_epochs=1)
+    done = fit(model, optimizer, train, test, Schedule(1), hardware, tmp_path / "out", saved)
     assert train.given == 6  # the checkpoint is the one at the end of the second epoch's training
     assert len(done.curves) == len(done.seconds) == 3
     _, second, *epochs = capsys.readouterr().out.splitlines()
@@ -221,7 +258,7 @@ def test_the_seconds_before_the_break_count(
     saved.save(state)
     train, test = Rows(hardware.device, 0), Rows(hardware.device, None)
     optimizer = OPTIMIZERS["adam"](model)
-    done = fit(model, optimizer, train, test, 1, hardware, tmp_path / "out", saved, average_epochs=1)
+    done = fit(model, optimizer, train, test, Schedule(1, epochs=1), hardware, tmp_path / "out", saved)
     assert 1000 < done.seconds[0]["train"] < 1060
 
 

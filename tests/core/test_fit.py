@@ -4,7 +4,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -14,10 +14,17 @@ from torch.nn.functional import cross_entropy
 from stages.core.checkpoint import Checkpoint
 from stages.core.device import Hardware
 from stages.core.files import InputError
-from stages.core.fit import CHECK_EVERY, Batch, fit, predict, score, train_epoch
+from stages.core.fit import CHECK_EVERY, Batch, best_epoch, fit, predict, score, train_epoch
 
 FEATURES = torch.randn(10, 3, generator=torch.Generator().manual_seed(0)) * 3
 LABELS = (FEATURES[:, 0] + FEATURES[:, 1] > 0).long()
+
+
+class Schedule(NamedTuple):
+    epochs: int
+    average_epochs: int = 0
+    validation_fraction: float = 0.0
+    patience: int | None = None
 
 
 class Rows:
@@ -106,7 +113,7 @@ def run(
     train = Rows(FEATURES, LABELS, 4, hardware.device, seed)
     test = Rows(FEATURES[:7], LABELS[:7], 3, hardware.device, None)
     saved = unsaved(out.parent)
-    fit(model, optimizer, train, test, epochs, hardware, out, saved, average_epochs=average_epochs)
+    fit(model, optimizer, train, test, Schedule(epochs, average_epochs), hardware, out, saved)
     return model
 
 
@@ -162,7 +169,7 @@ def test_training_mode_to_train_evaluation_mode_to_test(hardware: Hardware, tmp_
     model = Watched().to(hardware.device)
     train = Rows(FEATURES, LABELS, 4, hardware.device)
     test = Rows(FEATURES[:3], LABELS[:3], 2, hardware.device, None)
-    fit(model, still(model), train, test, 2, hardware, tmp_path / "out", unsaved(tmp_path), average_epochs=0)
+    fit(model, still(model), train, test, Schedule(2), hardware, tmp_path / "out", unsaved(tmp_path))
     trained = [(True, True, False, size) for size in (4, 4, 2)]
     tested = [(False, False, False, size) for size in (2, 1)]
     assert model.calls == [*trained, *tested] * 2
@@ -171,7 +178,7 @@ def test_training_mode_to_train_evaluation_mode_to_test(hardware: Hardware, tmp_
 def test_each_epoch_has_its_own_batches_and_the_test_half_always_the_same(hardware: Hardware, tmp_path: Path) -> None:
     model = linear(hardware.device)
     train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES, LABELS, 4, hardware.device, None)
-    fit(model, still(model), train, test, 3, hardware, tmp_path / "out", unsaved(tmp_path), average_epochs=0)
+    fit(model, still(model), train, test, Schedule(3), hardware, tmp_path / "out", unsaved(tmp_path))
     assert train.asked == [0, 1, 2]
     assert test.asked == [0, 0, 0]
 
@@ -217,7 +224,7 @@ def test_a_loss_that_is_not_finite_ends_training_in_the_epoch_that_has_it(hardwa
     train = LaterBad(FEATURES, LABELS, 4, hardware.device)
     test = Rows(FEATURES, LABELS, 4, hardware.device, None)
     with pytest.raises(InputError, match=r"^epoch 2, batch 2: the loss is nan"):
-        fit(model, still(model), train, test, 3, hardware, tmp_path / "out", unsaved(tmp_path), average_epochs=0)
+        fit(model, still(model), train, test, Schedule(3), hardware, tmp_path / "out", unsaved(tmp_path))
     assert train.asked == [0, 1]
     assert not (tmp_path / "out/timing.json").exists()
 
@@ -286,7 +293,7 @@ def test_the_weights_kept_are_the_mean_over_the_steps_of_the_last_epochs(
     optimizer = Noting(model)
     train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES, LABELS, 4, hardware.device, None)
     out, saved = tmp_path / "out", unsaved(tmp_path)
-    fit(model, optimizer, train, test, epochs, hardware, out, saved, average_epochs=average_epochs)
+    fit(model, optimizer, train, test, Schedule(epochs, average_epochs), hardware, out, saved)
     last = optimizer.states[-average_epochs * len(train) :]
     assert len(optimizer.states) == epochs * len(train)
     for name, kept in model.state_dict().items():
@@ -305,7 +312,7 @@ def test_training_itself_goes_on_from_the_last_step(hardware: Hardware, tmp_path
         optimizer = Noting(model)
         train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES, LABELS, 4, hardware.device, None)
         out, saved = tmp_path / str(average_epochs), unsaved(tmp_path)
-        fit(model, optimizer, train, test, 3, hardware, out, saved, average_epochs=average_epochs)
+        fit(model, optimizer, train, test, Schedule(3, average_epochs), hardware, out, saved)
         states.append(optimizer.states)
         if not average_epochs:
             assert all(torch.equal(kept, states[-1][-1][name]) for name, kept in model.state_dict().items())
@@ -319,8 +326,98 @@ def test_what_is_frozen_keeps_every_bit_in_the_mean(hardware: Hardware, tmp_path
     before = model[0].weight.clone()
     train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES, LABELS, 4, hardware.device, None)
     optimizer = torch.optim.SGD(model[2].parameters(), 0.5)
-    fit(model, optimizer, train, test, 2, hardware, tmp_path / "out", unsaved(tmp_path), average_epochs=1)
+    fit(model, optimizer, train, test, Schedule(2, 1), hardware, tmp_path / "out", unsaved(tmp_path))
     assert torch.equal(model[0].weight, before)
+
+
+# The epoch kept by a held-out part
+
+
+class Scripted(Rows):
+    """Nine examples, so many of which are right in each pass for a model that answers its inputs."""
+
+    def __init__(self, right: list[int], device: torch.device) -> None:
+        super().__init__(torch.eye(2).repeat(5, 1)[:9], torch.arange(9) % 2, 4, device, None)
+        self.right = right
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        right = self.right[len(self.asked)]
+        for batch in super().epoch(number, start):
+            yield batch._replace(labels=torch.where(batch.rows < right, batch.labels, 1 - batch.labels))
+
+
+def validated(
+    hardware: Hardware, out: Path, right: list[int], patience: int | None, average_epochs: int = 0
+) -> tuple[float, list[dict[str, Tensor]], Rows]:
+    """Train Echo through the passes of the script; return its scale, and those after every step."""
+    model = Echo().to(hardware.device)
+    optimizer = Noting(model)
+    optimizer.param_groups[0]["lr"] = 0.01
+    train = Rows(torch.eye(2).repeat(5, 1), torch.arange(10) % 2, 4, hardware.device)
+    schedule = Schedule(len(right), average_epochs, 0.2, patience)
+    fit(model, optimizer, train, Scripted(right, hardware.device), schedule, hardware, out, unsaved(out.parent))
+    return float(model.scale.detach()), optimizer.states, train
+
+
+@pytest.mark.parametrize(
+    ("right", "patience", "kept", "ran"),
+    [
+        ([4, 9, 6, 6, 6], None, 2, 5),
+        ([4, 9, 6, 6, 6], 1, 2, 3),
+        ([4, 9, 6, 6, 6], 2, 2, 4),
+        ([4, 6, 5, 9, 6, 5, 6], 2, 4, 6),  # patience counts from the best one
+        ([9, 4, 4], 9, 1, 3),
+        ([4, 6, 9], 1, 3, 3),
+        ([6, 5, 9], 1, 1, 2),
+    ],
+)
+def test_the_weights_of_the_best_epoch_are_kept(
+    hardware: Hardware, tmp_path: Path, right: list[int], patience: int | None, kept: int, ran: int
+) -> None:
+    scale, states, train = validated(hardware, tmp_path / "out", right, patience)
+    assert train.asked == list(range(ran))
+    ends = [float(state["scale"]) for state in states[2::3]]  # three batches an epoch
+    assert len(set(ends)) == len(ends) == ran
+    assert scale == ends[kept - 1]
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert (metrics["kept_epoch"], metrics["step"]) == (kept, ran)
+    for part in ("train", "validation"):
+        for figure in ("accuracy", "loss"):
+            curve = read_curve(tmp_path / f"out/plots/metrics/{part}/{figure}.tsv")
+            assert len(curve) == ran
+            assert metrics[part][figure] == curve[kept - 1][1]
+    assert metrics["validation"]["accuracy"] == right[kept - 1] / 9
+    assert "test" not in metrics
+    assert read_curve(tmp_path / "out/plots/metrics/test/loss.tsv") == []
+
+
+@pytest.mark.parametrize(("kept", "steps"), [(1, slice(0, 3)), (2, slice(3, 6)), (3, slice(3, 9)), (4, slice(9, 12))])
+def test_the_mean_is_kept_as_it_was_scored(hardware: Hardware, tmp_path: Path, kept: int, steps: slice) -> None:
+    right = [9 if number == kept else 4 for number in (1, 2, 3)] if kept < 4 else [4, 5, 6, 7]
+    average_epochs = 2 if kept < 4 else 1
+    scale, states, _ = validated(hardware, tmp_path / "out", right, None, average_epochs)
+    assert scale == pytest.approx(sum(float(state["scale"]) for state in states[steps]) / len(states[steps]))
+
+
+def test_of_like_accuracies_the_least_loss_is_best_and_of_like_losses_the_first_epoch() -> None:
+    def curves(*rows: tuple[float, float]) -> list[dict[str, float]]:
+        return [{"validation/accuracy": accuracy, "validation/loss": loss} for accuracy, loss in rows]
+
+    assert best_epoch(curves((0.5, 0.1))) == 1
+    assert best_epoch(curves((0.5, 0.1), (0.8, 0.9), (0.8, 0.7), (0.8, 0.7), (0.7, 0.2))) == 3
+
+
+def test_the_lines_of_a_validated_training(
+    hardware: Hardware, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    validated(hardware, tmp_path / "out", [4, 9, 6], 1)
+    _, *epochs, kept = capsys.readouterr().out.splitlines()
+    form = r"epoch \d, loss \d\.\d{4}, train acc \d\.\d{3}, validation acc (\d\.\d{3}), time \d+\.\d sec"
+    found = [re.fullmatch(form, line) for line in epochs]
+    assert [match and match[1] for match in found] == ["0.444", "1.000", "0.667"]
+    assert kept == "kept epoch 2, validation acc 1.000"
+    timing = json.loads((tmp_path / "out/timing.json").read_text())
+    assert [row.keys() for row in timing["seconds"]] == [{"train", "validation"}] * 3
 
 
 # What is written and printed
@@ -339,15 +436,19 @@ def test_the_files_of_a_training(hardware: Hardware, tmp_path: Path, average_epo
     out = tmp_path / "out"
     train, test = Rows(FEATURES, LABELS, 4, hardware.device), Rows(FEATURES[:7], LABELS[:7], 3, hardware.device, None)
     saved = unsaved(tmp_path)
-    done = fit(model, optimizer, train, test, 3, hardware, out, saved, average_epochs=average_epochs)
+    done = fit(model, optimizer, train, test, Schedule(3, average_epochs), hardware, out, saved)
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == [
         "metrics.json",
         "plots/metrics/test/accuracy.tsv",
         "plots/metrics/test/loss.tsv",
         "plots/metrics/train/accuracy.tsv",
         "plots/metrics/train/loss.tsv",
+        "plots/metrics/validation/accuracy.tsv",
+        "plots/metrics/validation/loss.tsv",
         "timing.json",
     ]
+    for figure in ("accuracy", "loss"):
+        assert read_curve(out / f"plots/metrics/validation/{figure}.tsv") == []
     assert len(done.curves) == len(done.seconds) == 3
     last = done.curves[-1]
     assert json.loads((out / "metrics.json").read_text()) == {

@@ -122,6 +122,14 @@ def test_what_a_value_may_be(tmp_path: Path, place: str, value: Any) -> None:
     load(tmp_path, changed(place, value))
 
 
+def test_patience_goes_with_a_held_out_part(tmp_path: Path) -> None:
+    text = TEXT.replace("  validation_fraction: 0.0 ", "  validation_fraction: 0.2 ")
+    text = text.replace("  patience: null ", "  patience: 2 ")
+    assert load(tmp_path, text).scratch.patience == 2
+    (line,) = problems(tmp_path, text.replace("patience: 2", "patience: 0", 1))
+    assert line.startswith("train_birnn.patience: 0 found, expected a whole number from 1")
+
+
 # What is wrong
 
 
@@ -145,6 +153,12 @@ def test_what_a_value_may_be(tmp_path: Path, place: str, value: Any) -> None:
         ("train_birnn.freeze_vectors", 1, "1 found, expected true or false"),
         ("train_birnn.device", "gpu", "'gpu' found, expected auto, cpu, mps, cuda or cuda:N"),
         ("train_birnn.device", "cpu\n", "'cpu\\n' found, expected auto, cpu, mps, cuda or cuda:N"),
+        (
+            "finetune.patience",
+            2,  # the file's validation_fraction is 0
+            "2 found, expected a whole number from 1, or null; null where validation_fraction is 0",
+        ),
+        ("train_birnn.validation_fraction", 1, "1 found, expected a number from 0 to below 1"),
         ("train_birnn.threads", 0, "0 found, expected a whole number from 1, or null"),
         ("train_birnn.cell", "transformer", "'transformer' found, expected 'lstm', 'gru' or 'rnn'"),
         ("train_textcnn.dropout", 1, "1 found, expected a number from 0 to below 1"),

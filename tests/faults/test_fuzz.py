@@ -136,6 +136,8 @@ class Section:
     batch_size: int
     lr: float
     average_epochs: int
+    validation_fraction: float
+    patience: int | None
     mask_padding: bool
     pad_to: int | None
     device: str = "cpu"
@@ -150,6 +152,8 @@ sections = st.builds(
     batch_size=st.integers(1, 30),
     lr=st.floats(1e-12, 1e30),
     average_epochs=st.integers(0, 3),
+    validation_fraction=st.just(0.0) | st.floats(0, 1, exclude_max=True),
+    patience=st.none() | st.integers(1, 3),
     mask_padding=st.booleans(),
     pad_to=st.none() | st.integers(1, 40),
     precision=st.sampled_from(["fp32", "bf16"]),

@@ -24,6 +24,9 @@ def test_a_training_is_read_with_its_curves_and_seconds(trained: Path) -> None:
         for figure in ("loss", "accuracy"):
             assert len(found.curves[half][figure]) == 3
             assert found.curves[half][figure][-1] == last[half][figure]
+    assert found.curves["validation"] == {"loss": [], "accuracy": []}
+    assert found.kept_epoch is None
+    assert found.score_seconds == pytest.approx(sum(row["test"] for row in timing))
 
 
 def test_the_textbooks_figure_stands_beside_its_own_network_only(trained_pictures: Folder) -> None:
@@ -35,6 +38,16 @@ def test_a_chart_has_four_lines(trained: Path) -> None:
     svg = learning_curves("Reviews", models, "loss")
     for label in ("BiRNN, training", "BiRNN, test", "TextCNN, training", "TextCNN, test"):
         assert f">{label}<" in svg
+
+
+def test_a_chart_shows_the_part_that_was_held_out(trained: Path, validated: Path) -> None:
+    models = [read_trained(validated), read_trained(trained / "artifacts/textcnn")]
+    svg = learning_curves("Reviews", models, "accuracy")
+    labels = ["BiRNN, training", "BiRNN, validation", "TextCNN, training", "TextCNN, test"]
+    assert re.findall(r">(\w+, \w+)<", svg) == labels
+    assert "accuracy by epoch, in training and validation and test" in svg
+    assert models[0].kept_epoch == json.loads((validated / "metrics.json").read_text())["kept_epoch"]
+    assert models[0].score_seconds > 0
 
 
 def test_reviews_of_like_length_are_measured_together(trained: Path) -> None:

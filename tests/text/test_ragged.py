@@ -110,3 +110,15 @@ def test_a_damaged_or_missing_file_is_refused(tmp_path):
     for name in ("train.safetensors", "missing.safetensors"):
         with pytest.raises(InputError, match=name):
             read_reviews(tmp_path / name)
+
+
+def test_selected_reviews_are_those_of_the_rows():
+    lengths = [3, 1, 4, 1, 5]
+    offsets = torch.tensor([0, *lengths]).cumsum(0)
+    labels = torch.tensor([0, 1, 1, 0, 1])
+    reviews = Reviews(torch.arange(14, dtype=torch.int32), offsets, labels, ["n", "p"], "whitespace", 9)
+    some = reviews.select(torch.tensor([4, 0, 3]))
+    assert split(some.ids, some.offsets) == [[9, 10, 11, 12, 13], [0, 1, 2], [8]]
+    assert (some.ids.dtype, some.offsets.dtype) == (torch.int32, torch.int64)
+    assert some.labels.tolist() == [1, 0, 0]
+    assert (some.classes, some.tokenizer, some.max_len) == (["n", "p"], "whitespace", 9)

@@ -7,9 +7,12 @@ import torch
 from torchvision import models
 
 from stages import show_augmentation
+from stages.core.device import Hardware
 from stages.core.files import InputError, read_table
+from stages.core.fit import score
 from stages.core.metrics import gain
 from stages.core.tensors import read_tensors, write_tensors
+from stages.core.validation import hold_out
 from stages.vision.classify import classify
 from stages.vision.models import load
 from stages.vision.networks import build
@@ -27,7 +30,11 @@ def test_these_files_are_written(trained_pictures: Folder, name: str) -> None:
     out = trained_pictures.path / name
     assert {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()} == {
         *("model.safetensors", "config.json", "timing.json", "metrics.json"),
-        *(f"plots/metrics/{half}/{figure}.tsv" for half in ("train", "test") for figure in ("loss", "accuracy")),
+        *(
+            f"plots/metrics/{half}/{figure}.tsv"
+            for half in ("train", "validation", "test")
+            for figure in ("loss", "accuracy")
+        ),
     }
 
 
@@ -111,6 +118,41 @@ def test_an_image_size_that_a_network_cannot_take_is_refused(folder: Folder) -> 
         folder.scratch(arch="vit_b_16")
 
 
+# A part held out
+
+
+@pytest.mark.parametrize("name", ["finetune", "scratch"])
+def test_with_a_held_out_part_the_test_half_stays_unread(folder: Folder, name: str) -> None:
+    folder.test.write_bytes(b"no pictures")
+    with pytest.raises(InputError, match=r"test\.parquet"):
+        getattr(folder, name)()
+    out = getattr(folder, name)(validation_fraction=0.5, patience=1)
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert "test" not in metrics
+    assert metrics["validation"]["accuracy"] * 6 == pytest.approx(round(metrics["validation"]["accuracy"] * 6))
+    assert json.loads((out / "timing.json").read_text())["examples"] == 6  # of 12
+
+
+def test_held_out_pictures_are_seen_as_in_testing(folder: Folder) -> None:
+    out = folder.finetune(validation_fraction=0.5)
+    classifier, config = load(out)
+    pictures = read_pictures(folder.train)
+    held_out = pictures.select(hold_out(pictures.labels, pictures.classes, 0.5, 0)[1])
+    logits, labels = classify(classifier, config, held_out, Hardware(torch.device("cpu"), "fp32", 1))
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert score(logits, labels) == pytest.approx(
+        (metrics["validation"]["loss"], metrics["validation"]["accuracy"]), rel=1e-4
+    )
+
+
+def test_selected_pictures_are_those_of_the_rows(folder: Folder) -> None:
+    pictures = read_pictures(folder.train)
+    some = pictures.select(torch.tensor([7, 2, 11]))
+    assert some.ids == [pictures.ids[row] for row in (7, 2, 11)]
+    assert some.labels.tolist() == pictures.labels[[7, 2, 11]].tolist()
+    assert [some.decode(i).tobytes() for i in range(3)] == [pictures.decode(row).tobytes() for row in (7, 2, 11)]
+
+
 # Comparison
 
 
@@ -163,7 +205,6 @@ def test_a_config_that_does_not_fit_the_weights_is_refused(trained_pictures: Fol
 
 
 def test_an_answer_does_not_depend_on_batch_companions(trained_pictures: Folder) -> None:
-    from stages.core.device import Hardware
     from stages.vision.pictures import Pictures
 
     classifier, config = load(trained_pictures.path / "finetune")

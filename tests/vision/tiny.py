@@ -70,6 +70,8 @@ class Settings:
     epochs: int = 2
     lr: float = 0.005
     average_epochs: int = 1
+    validation_fraction: float = 0.0
+    patience: int | None = None
     weight_decay: float = 0.001
     output_lr_factor: float = 10
     freeze: str = "none"
