@@ -90,6 +90,7 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    # pyrefly: ignore [bad-override]  # which the decorator's missing types make of it
     def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:
         (gradient,) = grad_outputs
         share, weight, mean, variance, count = ctx.saved_tensors
