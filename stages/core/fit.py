@@ -353,7 +353,7 @@ def _loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Whole]:
         loss = cross_entropy(logits, labels)
         return loss, Whole(loss.detach(), len(labels), correct)
     loss = cross_entropy(logits, labels, reduction="sum")
-    summed = parallel.total(torch.stack([loss.detach().double(), correct, correct.new_tensor(len(labels))]))
+    summed = parallel.total(torch.stack([loss.detach().double(), correct, correct.new_full((), len(labels))]))
     return loss / summed[2], Whole(summed[0] / summed[2], summed[2], summed[1].long())
 
 

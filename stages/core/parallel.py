@@ -34,9 +34,10 @@ def run(main: Callable[..., None]) -> None:
 def _together(main: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(main)
     def call(*arguments: object) -> None:
-        # torchrun keeps the store: it is there whichever process ends
+        # torchrun keeps the store: it is there whichever process ends, and at the next start still holds all keys
         store, rank, count = next(iter(dist.rendezvous("env://")))
-        dist.init_process_group(store=dist.PrefixStore("training", store), rank=rank, world_size=count)
+        store = dist.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+        dist.init_process_group(store=store, rank=rank, world_size=count)
         try:
             with _quiet() if rank else ExitStack():
                 main(*arguments)
