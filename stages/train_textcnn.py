@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stages.core.cli import run
+from stages.core.parallel import run
 from stages.core.params import load_params
 from stages.text.textcnn import TextCNN
 from stages.text.train import train

@@ -27,7 +27,8 @@ TRAINING = [name for name in STAGES if "epochs" in PARAMS.get(name, {})]
 OWN_DATA = {"own.reviews", "own.pictures"}  # what lies wherever the user says
 CHECKER = "stages/core/params.py"  # can refuse a file and never change a result
 NOT_STAGES = {"predict", "export", "demo"}  # scripts that people run by hand
-SECTIONS_ALONE = {"dataset", "own", "sources", "pictures", "augment"}  # of params.yaml, of no one stage
+LAUNCHER = "launcher"  # the key that stands in commands, by which DVC knows its value
+SECTIONS_ALONE = {LAUNCHER, "dataset", "own", "sources", "pictures", "augment"}  # of params.yaml, of no one stage
 
 
 def paths(entries: list[Any] | None) -> list[str]:
@@ -171,7 +172,8 @@ def test_there_are_training_stages() -> None:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_runs_the_script_of_its_name(name: str) -> None:
-    assert STAGES[name]["cmd"].split()[:3] == ["python", "-m", f"stages.{name}"]
+    program = f"${{{LAUNCHER}}}" if name in TRAINING else "python"
+    assert STAGES[name]["cmd"].split()[:3] == [program, "-m", f"stages.{name}"]
     assert (ROOT / "stages" / f"{name}.py").is_file()
 
 
@@ -314,7 +316,7 @@ def test_a_stage_lists_exactly_the_keys_that_its_script_reads(name: str) -> None
 
 
 def test_every_key_of_params_is_read_by_a_stage() -> None:
-    assert {key for stage in STAGES.values() for key in stage.get("params", [])} == KEYS
+    assert {key for stage in STAGES.values() for key in stage.get("params", [])} == KEYS - {LAUNCHER}
 
 
 @pytest.mark.parametrize("path", [path for path in sources() if path != CHECKER])

@@ -78,7 +78,7 @@ def test_a_users_file_of_vectors_is_read(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "vectors.txt").write_text("film 1 2 3\nnacht 4 5 6\n")
     sources = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["sources"]
     sources["glove"]["own"]["urls"] = [str(tmp_path / "vectors.txt")]
-    own = {"reviews": str(ROOT / "example/reviews.csv")}
+    own = {"reviews": str(ROOT / "data/example/reviews.csv")}
     run("download_imdb", "fetch_glove", dataset="own", own=own, sources=sources, embed_glove={"dim": 3})
     assert read_table(Path("data/glove.parquet"))["word"].to_pylist() == ["film", "nacht"]
 

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from stages.core.cache import cache_errors, cache_folder, locked, say
 from stages.core.device import Hardware
 from stages.core.files import replacing
+from stages.core.parallel import from_first, rank
 
 EVERY = 60.0  # seconds between two checkpoints, at most
 KEPT = 14 * 24 * 3600.0  # seconds that a checkpoint is kept which nobody goes on from
@@ -33,7 +34,13 @@ class Checkpoint:
         self.saved = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """Return the state, its tensors on the CPU, or None if there is none; a damaged one is set aside."""
+        """Return the state, its tensors on the CPU, or None if there is none; a damaged one is set aside.
+
+        Of several processes the first reads it, for all.
+        """
+        return from_first(self._load)
+
+    def _load(self) -> dict[str, Any] | None:
         if not self.path.exists():
             return None
         try:
@@ -45,7 +52,9 @@ class Checkpoint:
             return None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write `state` so that the file is whole whenever the process or the machine stops."""
+        """Write `state` so that the file is whole whenever the process or the machine stops; the first process does."""
+        if rank():
+            return
         whole = io.BytesIO()  # torch.save hides a full disk's OSError behind an error of its own
         torch.save(state, whole)
         with cache_errors(), replacing(self.path) as temporary, temporary.open("wb") as file:
@@ -63,10 +72,13 @@ def checkpoint(name: str, decisive: dict[str, Any], inputs: list[Path], hardware
     """Hold the checkpoint of a training, which no other process can meanwhile; when the block succeeds it goes.
 
     Its name is made of `decisive`, the bytes of `inputs`, the project's code and where the arithmetic runs: another
-    training never goes on from it.
+    training never goes on from it. Of several processes that train together the first holds it.
     """
     folder = cache_folder() / "checkpoints"
     path = folder / f"{name}-{_fingerprint(decisive, inputs, hardware)}.pt"
+    if rank():
+        yield Checkpoint(path)
+        return
     with cache_errors():
         folder.mkdir(parents=True, exist_ok=True)
     with locked(path.with_suffix(".lock"), f"{name}: waiting for another process that trains the very same"):

@@ -1,12 +1,14 @@
 """Where the arithmetic runs: device, precision, threads."""
 
 import ctypes
+import os
 import sys
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 
+from stages.core import parallel
 from stages.core.files import InputError
 
 # <malloc.h>
@@ -30,6 +32,7 @@ class Hardware:
     device: torch.device
     precision: str  # "bf16" | "fp32"
     threads: int
+    processes: int = 1  # that train together, each on such a device
 
     def autocast(self) -> torch.autocast:
         """Context in which matrix products run in this precision; weights and sums stay fp32."""
@@ -37,13 +40,14 @@ class Hardware:
 
     def __str__(self) -> str:
         place = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else f"{self.threads} threads"
-        return f"{self.device} ({place}, {self.precision})"
+        together = f"{self.processes} processes, each on " if self.processes > 1 else ""
+        return f"{together}{self.device} ({place}, {self.precision})"
 
 
 def prepare(wishes: Wishes) -> Hardware:
     """Set the process up for training or inference; call it before any tensor arithmetic.
 
-    Raises InputError if the device that params.yaml names is not there.
+    Raises InputError if the device that params.yaml names is not there, or not for each of several processes.
     """
     # Gradients through some hundred LSTM steps shrink to denormals, which cost a CPU 10 times as much. The flag
     # belongs to a thread and is inherited, hence before the first one starts.
@@ -51,11 +55,11 @@ def prepare(wishes: Wishes) -> Hardware:
     _keep_freed_memory()
     if wishes.threads is not None:
         torch.set_num_threads(wishes.threads)
-    device = _device(wishes.device)
+    device = _device(wishes.device) if parallel.processes() == 1 else _own_device(wishes.device)
     precision = wishes.precision
     if precision == "auto":
         precision = "bf16" if _fast_at_bf16(device) else "fp32"
-    return Hardware(device, precision, torch.get_num_threads())
+    return Hardware(device, precision, torch.get_num_threads(), parallel.processes())
 
 
 def _keep_freed_memory() -> None:
@@ -78,6 +82,22 @@ def _device(name: str) -> torch.device:
     if name not in there:
         raise InputError(f"device: {name} is not on this machine, which has {', '.join(there)}; auto picks one")
     return torch.device(name)
+
+
+def _own_device(name: str) -> torch.device:
+    """Return the CPU, or the GPU that no other process of this machine has."""
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if name not in ("auto", "cuda"):
+        raise InputError(f"device: {name} is one for several processes; set it to auto, cuda or cpu")
+    number, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if number >= there:
+        raise InputError(
+            f"device: a GPU for each process, but this machine has {there}: torchrun --nproc-per-node {there}"
+        )
+    device = torch.device("cuda", number)
+    torch.cuda.set_device(device)  # where collectives put what they need
+    return device
 
 
 def _fast_at_bf16(device: torch.device) -> bool:

@@ -14,6 +14,8 @@ from dvclive import Live
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from stages.core import parallel
+from stages.core.batch_norm import share_statistics
 from stages.core.checkpoint import Checkpoint
 from stages.core.device import Hardware, Wishes
 from stages.core.files import InputError, write_json
@@ -61,7 +63,10 @@ class Batches(Protocol):
         ...
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Yield epoch `number`'s batches from batch `start` on; they depend on the seed and on `number` alone."""
+        """Yield epoch `number`'s batches from batch `start` on; they depend on the seed and on `number` alone.
+
+        Of several processes each is given its share of every batch, which may be nothing.
+        """
         ...
 
 
@@ -69,7 +74,7 @@ class Batches(Protocol):
 class Epoch:
     """What the training part of an epoch has come to."""
 
-    losses: Tensor  # (batches,), each the mean over its batch
+    losses: Tensor  # (batches,), each the mean over its batch, whose shares several processes may have
     sizes: Tensor  # (batches,), examples in each
     correct: Tensor  # int64 ()
     done: int = 0  # batches
@@ -305,27 +310,51 @@ def train_batches(
     average: Average | None = None,
 ) -> Iterator[None]:
     """Train on what is left of epoch `number`; `epoch` and `average` are up to date whenever a batch is done."""
+    share_statistics(model)
     model.train()
     name = f"epoch {number + 1}"
     start = time.perf_counter() - epoch.seconds
     rest = batches.epoch(number, epoch.done)
     for batch in progress_bar(rest, total=len(batches), desc=f"{name}, train", unit="batch", initial=epoch.done):
-        with hardware.autocast():
-            logits = model(*batch.inputs).float()  # (batch, classes)
-        loss = cross_entropy(logits, batch.labels)
+        with hardware.autocast(), parallel.drawing(hardware.device, number, epoch.done):
+            logits = model(*batch.inputs).float()  # (share, classes)
+        loss, whole = _loss(logits, batch.labels)
         optimizer.zero_grad()
         loss.backward()
+        parallel.sum_gradients(model)
         optimizer.step()
         if average:
             average.add(model)
-        epoch.losses[epoch.done] = loss.detach()
-        epoch.sizes[epoch.done] = len(batch.labels)
-        epoch.correct += (logits.argmax(1) == batch.labels).sum()
+        epoch.losses[epoch.done] = whole.loss
+        epoch.sizes[epoch.done] = whole.size
+        epoch.correct += whole.correct
         epoch.done += 1
         if epoch.done % CHECK_EVERY == 0 or epoch.done == len(batches):
             _refuse_infinite(epoch.losses[: epoch.done], name)
         epoch.seconds = time.perf_counter() - start
         yield
+
+
+class Whole(NamedTuple):
+    """What a batch came to, over all processes' shares of it."""
+
+    loss: Tensor  # (), the mean
+    size: Tensor | int
+    correct: Tensor  # int64 ()
+
+
+def _loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Whole]:
+    """Return the loss to step against, for logits (share, classes) and labels (share,), and the whole batch's figures.
+
+    The loss's gradients, summed over the processes, are those of the mean over the whole batch.
+    """
+    correct = (logits.argmax(1) == labels).sum()
+    if parallel.processes() == 1:
+        loss = cross_entropy(logits, labels)
+        return loss, Whole(loss.detach(), len(labels), correct)
+    loss = cross_entropy(logits, labels, reduction="sum")
+    summed = parallel.total(torch.stack([loss.detach().double(), correct, correct.new_full((), len(labels))]))
+    return loss / summed[2], Whole(summed[0] / summed[2], summed[2], summed[1].long())
 
 
 def train_epoch(
@@ -358,7 +387,7 @@ def _infinite(where: str, loss: float) -> InputError:
 
 @torch.no_grad()
 def predict(model: nn.Module, batches: Batches, hardware: Hardware, name: str) -> tuple[Tensor, Tensor]:
-    """Return logits (examples, classes) fp32 and labels (examples,) in the data set's order."""
+    """Return logits (examples, classes) fp32 and labels (examples,) in the data set's order, all in every process."""
     model.eval()
     logits, labels, rows = [], [], []
     for batch in progress_bar(batches.epoch(0), total=len(batches), desc=name, unit="batch"):
@@ -366,6 +395,10 @@ def predict(model: nn.Module, batches: Batches, hardware: Hardware, name: str) -
             logits.append(model(*batch.inputs).float())
         labels.append(batch.labels)
         rows.append(batch.rows)
+    if parallel.processes() > 1:
+        places, examples = torch.cat(rows), batches.examples
+        everywhere = parallel.together(torch.cat(logits), places, examples)
+        return everywhere, parallel.together(torch.cat(labels), places, examples)
     order = torch.cat(rows).argsort()
     return torch.cat(logits)[order], torch.cat(labels)[order]
 

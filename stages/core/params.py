@@ -78,6 +78,9 @@ Patience = Annotated[
     AfterValidator(_watched),
 ]
 Device = Annotated[str, _allowed("auto, cpu, mps, cuda or cuda:N", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+Launcher = Annotated[
+    str, _allowed("python, or torchrun and its options", pattern=r"^(python|torchrun( [\w.,:=/@-]+)*)$")
+]
 HashOrNull = Annotated[
     str | None,
     _allowed("sha256:… or sha1:… in hexadecimal, or null", pattern=r"^(sha256:[0-9a-f]{64}|sha1:[0-9a-f]{40})$"),
@@ -258,6 +261,7 @@ class Finetune(TrainPictures):
 
 
 class Params(Section):
+    launcher: Launcher
     dataset: Literal["sample", "full", "own"]
     own: Own
     sources: Sources

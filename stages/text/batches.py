@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from stages.core.fit import Batch
+from stages.core.parallel import share
 from stages.text.ragged import Reviews
 from stages.text.tokens import PAD_INDEX, UNK_INDEX
 
@@ -46,11 +47,12 @@ class ReviewBatches:
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """Yield epoch `number` from batch `start` on: shuffled by seed and number, or without a seed by length."""
-        for rows in self._plan(number)[start:]:
-            longest = int(self.lengths[rows].max())
-            if self.mask_padding:
-                longest = -(-longest // ROUND) * ROUND
-            yield self._batch(rows.to(self.ids.device), self.pad_to or longest)
+        plan = self._plan(number)
+        shares = [share(rows) for rows in plan]
+        # One copy an epoch: each waits for the device
+        on_device = torch.cat(shares).to(self.ids.device).split([len(rows) for rows in shares])
+        for rows, whole in zip(on_device[start:], plan[start:], strict=True):
+            yield self._batch(rows, self.pad_to or self._longest(whole))
 
     def _plan(self, number: int) -> list[Tensor]:
         if self.seed is None:
@@ -61,6 +63,10 @@ class ReviewBatches:
             rows for pool in pools for rows in pool[self.lengths[pool].argsort(stable=True)].split(self.batch_size)
         ]
         return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+    def _longest(self, rows: Tensor) -> int:
+        longest = int(self.lengths[rows].max())
+        return -(-longest // ROUND) * ROUND if self.mask_padding else longest
 
     def _batch(self, rows: Tensor, steps: int) -> Batch:
         starts = self.offsets[rows]  # (batch,)

@@ -16,8 +16,8 @@ class TextCNN(nn.Module):
     """Convolutions over a trained and a constant embedding side by side, and their maxima over time.
 
     Two facts make it fast, and change nothing but rounding. A convolution is a sum over its kernel's positions, and
-    each addend depends on one word: so every distinct word of the batch meets the kernel once. And a maximum passes
-    its gradient to one window: so only the window that won is computed with gradients.
+    each addend depends on one word: so on a CPU every distinct word of the batch meets the kernel once. And a maximum
+    passes its gradient to one window: so only the window that won is computed with gradients.
     """
 
     def __init__(
@@ -41,12 +41,22 @@ class TextCNN(nn.Module):
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Map ids (batch, steps) and lengths (batch,) to logits (batch, classes)."""
         ids = F.pad(ids, (0, max(0, self.widest - ids.shape[1])), value=PAD_INDEX)
-        distinct, ids = ids.unique(return_inverse=True)
-        distinct = F.pad(distinct, (0, -len(distinct) % ROUND), value=PAD_INDEX)
+        distinct, ids = _distinct(ids) if ids.device.type == "cpu" else _each(ids)
         words = torch.cat([self.embedding(distinct), self.constant_embedding(distinct)], 1)  # (distinct, 2 * dim)
         convs = cast("Iterable[nn.Conv1d]", self.convs)
         encoding = [max_over_time(words, ids, lengths, conv.weight, cast(Tensor, conv.bias)) for conv in convs]
         return self.decoder(self.dropout(F.relu(torch.cat(encoding, 1))))
+
+
+def _distinct(ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distinct words (distinct,) of ids (batch, steps), and where each of ids stands among them."""
+    distinct, places = ids.unique(return_inverse=True)
+    return F.pad(distinct, (0, -len(distinct) % ROUND), value=PAD_INDEX), places
+
+
+def _each(ids: Tensor) -> tuple[Tensor, Tensor]:
+    """As _distinct, each word as often as it stands there: to count words would be to wait for a GPU."""
+    return ids.flatten(), torch.arange(ids.numel(), device=ids.device).view_as(ids)
 
 
 def max_over_time(words: Tensor, ids: Tensor, lengths: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

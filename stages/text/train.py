@@ -11,6 +11,7 @@ from stages.core.checkpoint import checkpoint
 from stages.core.device import prepare
 from stages.core.files import write_json
 from stages.core.fit import Training, fit
+from stages.core.parallel import written_by_first
 from stages.core.tensors import read_tensors, write_tensors
 from stages.core.validation import train_and_scored
 from stages.text.batches import TEST_BATCH, ReviewBatches
@@ -65,7 +66,10 @@ def train(
             "threads": hardware.threads,
         },
     }
-    with checkpoint(out.name, {**config, "params": vars(settings)}, list(paths), hardware) as saved:
+    with (
+        checkpoint(out.name, {**config, "params": vars(settings)}, list(paths), hardware) as saved,
+        written_by_first(out) as out,
+    ):
         fit(model, optimizer, train_batches, scored_batches, settings, hardware, out, saved)
         write_tensors(out / "model.safetensors", model.state_dict())
         write_json(out / "config.json", config)

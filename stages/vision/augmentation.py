@@ -1,8 +1,9 @@
 """What is done to a picture before a network sees it: drawn anew in training, always the same in testing."""
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from PIL.Image import Image
+from torch import Tensor
 from torchvision.transforms import v2
 
 
@@ -27,9 +28,12 @@ class Augment(Protocol):
     def hue(self) -> float: ...
 
 
+Picture = TypeVar("Picture", Image, Tensor)  # RGB; as a tensor uint8 (3, height, width)
+
+
 class Transform(Protocol):
-    def __call__(self, picture: Image) -> Image:
-        """Return an RGB picture, image_size by image_size pixels."""
+    def __call__(self, picture: Picture) -> Picture:
+        """Return a picture of image_size by image_size pixels."""
         ...
 
 

@@ -39,6 +39,11 @@ class Pictures:
         """Return one picture, RGB; several threads may call this."""
         return Image.open(io.BytesIO(self.encoded[row].as_py())).convert("RGB")
 
+    def decoded_bytes(self) -> int:
+        """Return what all pictures take once they are decoded, as their headers say it."""
+        sizes = (Image.open(io.BytesIO(picture.as_py())).size for picture in self.encoded)
+        return sum(3 * width * height for width, height in sizes)
+
 
 def picture_table(ids: list[str], labels: list[str], pictures: pa.ChunkedArray, classes: list[str]) -> pa.Table:
     """Return the table of one half, in SCHEMA, with `classes` in its metadata."""

@@ -10,6 +10,7 @@ from stages.core.checkpoint import checkpoint
 from stages.core.device import prepare
 from stages.core.files import InputError, write_json
 from stages.core.fit import Training, fit
+from stages.core.parallel import written_by_first
 from stages.core.tensors import write_tensors
 from stages.core.validation import train_and_scored
 from stages.vision.augmentation import Augment, augmented_view, central_view
@@ -89,7 +90,10 @@ def train(
         },
     }
     numbers = {"params": vars(settings), "augment": vars(task.augment), "batch_size": task.batch_size}
-    with checkpoint(out.name, {**config, **numbers}, list(task.inputs), hardware) as saved:
+    with (
+        checkpoint(out.name, {**config, **numbers}, list(task.inputs), hardware) as saved,
+        written_by_first(out) as out,
+    ):
         fit(classifier, optimizer, train_batches, scored_batches, settings, hardware, out, saved)
         write_tensors(out / "model.safetensors", classifier.network.state_dict())
         write_json(out / "config.json", config)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from stages.core import parallel
 from stages.core.device import Hardware, prepare
 from stages.core.files import InputError
 
@@ -97,6 +98,34 @@ def test_a_second_gpu_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert prepare(Wishes(device="cuda:1")).device == torch.device("cuda:1")
     with pytest.raises(InputError, match="which has cuda, cuda:0, cuda:1, cpu;"):
         prepare(Wishes(device="cuda:2"))
+
+
+@pytest.fixture
+def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torchrun starts the second of two, on a machine that seems to have two GPUs."""
+    monkeypatch.setattr(parallel, "processes", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+
+
+@pytest.mark.usefixtures("two_processes")
+@pytest.mark.parametrize(("name", "expected"), [("auto", "cuda:1"), ("cuda", "cuda:1"), ("cpu", "cpu")])
+def test_each_process_has_a_gpu_of_its_own(name: str, expected: str) -> None:
+    hardware = prepare(Wishes(device=name))
+    assert hardware.device == torch.device(expected)
+    assert str(hardware).startswith(f"2 processes, each on {expected} (")
+
+
+@pytest.mark.usefixtures("two_processes")
+def test_a_gpu_for_two_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="^device: cuda:0 is one for several processes; set it to auto, cuda or cpu"):
+        prepare(Wishes(device="cuda:0"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InputError, match="^device: a GPU for each process, but this machine has 1: torchrun --nproc"):
+        prepare(Wishes(device="cuda"))
 
 
 def test_the_number_of_threads_is_as_wished() -> None:

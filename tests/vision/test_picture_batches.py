@@ -9,7 +9,7 @@ from torchvision import transforms
 
 from stages.vision import batches
 from stages.vision.augmentation import augmented_view, central_view
-from stages.vision.batches import Normalisation, PictureBatches, Views
+from stages.vision.batches import DeviceViews, Normalisation, PictureBatches, Views
 from stages.vision.pictures import Pictures
 from tests.vision.tiny import TEXTBOOK
 
@@ -152,3 +152,46 @@ def test_no_picture_is_trained_on_alone(
         given = PictureBatches(half(), central_view(32), PLAIN, size, torch.device("cpu"), seed=seed)
         assert len(given) == len(sizes)
         assert [len(batch.labels) for batch in given.epoch(0)] == sizes
+
+
+@pytest.fixture
+def resident(half: Callable[..., Pictures], monkeypatch: pytest.MonkeyPatch, device: torch.device) -> Callable:
+    """Makes batches of the pictures, elsewhere (False) or on the device (True), as where there is room."""
+
+    def make(there: bool, transform: Callable, seed: int | None) -> PictureBatches:
+        monkeypatch.setattr(batches, "_room", lambda _: 2**30 * there)
+        made = PictureBatches(half(), transform, PLAIN, 4, device, seed=seed)
+        assert isinstance(made.views, DeviceViews) == there
+        return made
+
+    return make
+
+
+def test_pictures_on_the_device_are_augmented_alike(resident: Callable) -> None:
+    transform = augmented_view(SimpleNamespace(**TEXTBOOK | {"brightness": 0.4, "saturation": 0.4}), 32)
+    for ours, expected in zip(
+        resident(True, transform, 0).epoch(2), resident(False, transform, 0).epoch(2), strict=True
+    ):
+        difference = (ours.inputs[0] - expected.inputs[0]).abs() * 255
+        assert difference.mean() < 1  # of 255
+        assert difference.max() < 12
+        assert ours.rows.tolist() == expected.rows.tolist()
+        assert ours.inputs[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_test_pictures_on_the_device_are_the_same(resident: Callable) -> None:
+    for ours, expected in zip(
+        *(resident(there, central_view(32), None).epoch(0) for there in (True, False)), strict=True
+    ):
+        assert torch.equal(ours.inputs[0], expected.inputs[0])
+
+
+def test_pictures_go_to_the_device_where_they_fit(
+    half: Callable[..., Pictures], monkeypatch: pytest.MonkeyPatch, device: torch.device
+) -> None:
+    pictures = half()
+    assert pictures.decoded_bytes() == 10 * 48 * 64 * 3
+    for room in (10 * 48 * 64 * 3 - 1, 10 * 48 * 64 * 3):
+        monkeypatch.setattr(batches, "_room", lambda _, room=room: room)
+        made = PictureBatches(pictures, AUGMENTED, PLAIN, 4, device, seed=0)
+        assert isinstance(made.views, DeviceViews) == (room == 10 * 48 * 64 * 3)

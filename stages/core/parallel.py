@@ -1,0 +1,135 @@
+"""One training in several processes, which torchrun starts: each takes its share of every batch.
+
+torchrun says by WORLD_SIZE, RANK and LOCAL_RANK how many there are and which this one is. Alone, with torchrun or
+without it, everything here changes nothing.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+# Before torch: it sets what torch reads when it is loaded
+from stages.core import cli  # isort: split
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from stages.core.progress import hidden
+
+Something = TypeVar("Something")
+
+
+def run(main: Callable[..., None]) -> None:
+    """As cli.run, in each of the processes: whichever fails, all end, and one says why."""
+    cli.run(main if os.environ.get("WORLD_SIZE", "1") == "1" else _together(main))
+
+
+def _together(main: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(main)
+    def call(*arguments: object) -> None:
+        # torchrun keeps the store: it is there whichever process ends, and at the next start still holds all keys
+        store, rank, count = next(iter(dist.rendezvous("env://")))
+        store = dist.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+        dist.init_process_group(store=store, rank=rank, world_size=count)
+        try:
+            with _quiet() if rank else ExitStack():
+                main(*arguments)
+        except BaseException:
+            if store.add("failures", 1) > 1:  # the first has said it; without it, others can only break off
+                sys.exit(1)
+            raise
+        dist.destroy_process_group()
+
+    return call
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), hidden():
+        yield
+
+
+@contextmanager
+def written_by_first(out: Path) -> Iterator[Path]:
+    """Yield where to write what belongs to `out`: there in the first process, where it is soon lost in the others."""
+    if rank() == 0:
+        yield out
+        return
+    with TemporaryDirectory() as folder:
+        yield Path(folder) / out.name
+
+
+def processes() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Return which of the processes this is; 0 is the one that prints and writes."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def share(rows: Tensor) -> Tensor:
+    """Return this process's share of a batch's `rows` (batch,): every so many-th, so that lengths are spread evenly.
+
+    Of fewer rows than processes some have none.
+    """
+    return rows[rank() :: processes()]
+
+
+def total(values: Tensor) -> Tensor:
+    """Return the sum of `values` over the processes, the same bits in all of them."""
+    if processes() > 1:
+        dist.all_reduce(values := values.clone())
+    return values
+
+
+def together(values: Tensor, rows: Tensor, examples: int) -> Tensor:
+    """Return `values` (share, …) of all processes in the order of their `rows` (share,) among so many `examples`."""
+    whole = values.new_zeros(examples, *values.shape[1:])
+    whole[rows] = values
+    return total(whole)  # each row is one process's, and zeros in the others
+
+
+def from_first(make: Callable[[], Something]) -> Something:
+    """Return in all processes what `make` gives in the first, where alone it is called; tensors stay on the CPU."""
+    if processes() == 1:
+        return make()
+    made = [make() if rank() == 0 else None]
+    dist.broadcast_object_list(made, device=torch.device("cpu"))
+    return made[0]  # type: ignore[return-value]
+
+
+def sum_gradients(model: nn.Module) -> None:
+    """Have every process hold the sum of all processes' gradients.
+
+    In one bundle of one layout, where DistributedDataParallel makes up other bundles after its first step: sums of
+    three or more numbers would come out otherwise in a training that goes on from a checkpoint.
+    """
+    if processes() == 1:
+        return
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    bundle = total(torch.cat([gradient.flatten() for gradient in gradients]))
+    parts = bundle.split([gradient.numel() for gradient in gradients])
+    torch._foreach_copy_(gradients, [part.view_as(own) for part, own in zip(parts, gradients, strict=True)])
+
+
+@contextmanager
+def drawing(device: torch.device, *place: int) -> Iterator[None]:
+    """Have dropout draw by the seed, `place` and the process alone: no two shares alike, wherever training goes on.
+
+    Alone, it draws on from where torch's generators stand.
+    """
+    if processes() == 1:
+        yield
+        return
+    drawn = np.random.SeedSequence([torch.initial_seed(), *place, rank()]).generate_state(1, np.uint64)
+    with torch.random.fork_rng([] if device.type == "cpu" else [device]):
+        torch.manual_seed(int(drawn[0]))
+        yield

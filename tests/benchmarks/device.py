@@ -1,0 +1,181 @@
+"""Speed of each model's training and test pass on the device that is there, and its share of the device's peak.
+
+    uv run python -m tests.benchmarks.device [--device cuda] [--precision bf16] [--batches 100]
+
+Reviews are random words of IMDb's lengths, pictures are noise; reading, decoding and the first batches are left out,
+augmentation is counted. Sizes are params.yaml's, for `dataset: full`. The peak is a large product of matrices, measured
+here; FLOP are those of the products, convolutions and recurrent layers that run.
+"""
+
+import argparse
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+import yaml
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+# Before torch: it sets what torch reads when it is loaded
+import stages.core.cli  # noqa: F401 # isort: split
+from stages.core.device import Hardware, prepare
+from stages.core.fit import Average, Epoch, predict, train_batches
+from stages.core.progress import hidden
+from stages.text.batches import TEST_BATCH, ReviewBatches
+from stages.text.birnn import BiRNN
+from stages.text.ragged import Reviews
+from stages.text.textcnn import TextCNN
+from stages.vision.augmentation import augmented_view, central_view
+from stages.vision.batches import DeviceViews, Normalisation, PictureBatches
+from stages.vision.networks import Classifier, build, parameter_groups
+from stages.vision.pictures import SCHEMA, Pictures
+from tests.benchmarks.harness import Some
+
+WORDS = 46_152  # IMDb's vocabulary
+WARM_UP = 3  # batches
+FLOP_BATCHES = 2  # batches whose FLOP are counted
+
+
+def peak(hardware: Hardware) -> float:
+    """FLOP a second of a large product in this precision, the best of several."""
+    side = 1024 if hardware.device.type == "cpu" else 8192
+    square = torch.randn(side, side, device=hardware.device)
+    best = 0.0
+    with hardware.autocast():
+        for _ in range(10):
+            start = time.perf_counter()
+            (square @ square).sum().item()
+            best = max(best, 2 * side**3 / (time.perf_counter() - start))
+    return best
+
+
+def recurrent_flop(factor: int) -> Callable[..., int]:
+    """Of a fused layer, per step and example: a product with each of its matrices, forward once and backward twice."""
+
+    def count(*arguments: Any, out_val: Any = None, **_options: Any) -> int:
+        tensors = [one for given in arguments for one in (given if isinstance(given, list | tuple) else [given])]
+        words, *others = [one for one in tensors if isinstance(one, Tensor)]
+        steps, batch = words.shape[:2]
+        return factor * 2 * steps * batch * sum(one.numel() for one in others if one.ndim == 2)
+
+    count._get_raw = True  # type: ignore[attr-defined]  # the counter hands tensors on, not their shapes
+    return count
+
+
+RECURRENT = {
+    torch.ops.aten.mkldnn_rnn_layer: recurrent_flop(1),
+    torch.ops.aten.mkldnn_rnn_layer_backward: recurrent_flop(2),
+    torch.ops.aten._cudnn_rnn: recurrent_flop(1),
+    torch.ops.aten._cudnn_rnn_backward: recurrent_flop(2),
+}
+
+
+def reviews(count: int) -> Reviews:
+    numbers = np.random.default_rng(0)
+    lengths = np.exp(numbers.normal(5.2, 0.6, count)).clip(10, 500).astype(np.int64)  # IMDb's: median 174 words
+    ids = (numbers.zipf(1.2, lengths.sum()) % WORDS).astype(np.int32)
+    labels = torch.from_numpy(numbers.integers(0, 2, count))
+    offsets = torch.from_numpy(np.append(0, lengths.cumsum()))
+    return Reviews(torch.from_numpy(ids), offsets, labels, ["negative", "positive"], "whitespace", 500)
+
+
+def pictures(count: int) -> Pictures:
+    numbers = np.random.default_rng(0)
+    encoded = []
+    for _ in range(count):
+        buffer = io.BytesIO()
+        Image.fromarray(numbers.integers(0, 256, (300, 400, 3), np.uint8)).save(buffer, "JPEG")
+        encoded.append(buffer.getvalue())
+    labels = torch.from_numpy(numbers.integers(0, 2, count))
+    column = pa.chunked_array([pa.array(encoded, SCHEMA.field("picture").type)])
+    return Pictures([str(i) for i in range(count)], labels, ["hotdog", "not-hotdog"], column)
+
+
+def text_task(name: str, params: Any, hardware: Hardware, count: int) -> tuple[nn.Module, Any, Any, Any]:
+    section, vectors = params[name], torch.randn(WORDS, params["embed_glove"]["dim"])
+    cls, keys = {
+        "train_birnn": (BiRNN, ("cell", "num_hiddens", "num_layers", "freeze_vectors")),
+        "train_textcnn": (TextCNN, ("kernel_sizes", "num_channels", "dropout", "freeze_vectors")),
+    }[name]
+    model = cls(vectors, 2, **{key: section[key] for key in keys}).to(hardware.device)
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(learning, section["lr"], fused=True)
+    data = reviews(count)
+    train = ReviewBatches(data, section["batch_size"], hardware.device, seed=0)
+    return model, optimizer, train, ReviewBatches(data, TEST_BATCH, hardware.device, seed=None)
+
+
+def picture_task(params: Any, hardware: Hardware, count: int) -> tuple[nn.Module, Any, Any, Any]:
+    size, batch = (params["pictures"][key]["full"] for key in ("image_size", "batch_size"))
+    arch, section = params["pictures"]["arch"], params["finetune"]
+    model = Classifier(arch, build(arch, 2)).to(hardware.device).to(memory_format=torch.channels_last)
+    groups = parameter_groups(model, section["lr"], section["output_lr_factor"])
+    optimizer = torch.optim.SGD(groups, section["lr"], weight_decay=section["weight_decay"])
+    data = pictures(count)
+
+    def batches(transform: Any, seed: int | None) -> PictureBatches:
+        made = PictureBatches(data, transform, Normalisation([0.5] * 3, [0.25] * 3), batch, hardware.device, seed=seed)
+        made.views, made.workers = DeviceViews(data, transform, seed, hardware.device), 0
+        return made
+
+    augmented = augmented_view(SimpleNamespace(**params["augment"]), size)
+    return model, optimizer, batches(augmented, 0), batches(central_view(size), None)
+
+
+def measure(what: str, run: Callable[[int], int], batches: int, fastest: float) -> None:
+    """Print a line of what `run` does, which takes a number of batches and returns that of their examples."""
+    run(WARM_UP)
+    with FlopCounterMode(display=False, custom_mapping=RECURRENT) as counter:
+        counted = run(FLOP_BATCHES)
+    flop = counter.get_total_flops() / counted
+    start = time.perf_counter()
+    rate = run(batches) / (time.perf_counter() - start)
+    print(f"{what:32} {rate:12,.1f} {flop / 1e9:10.3f} {rate * flop / fastest:10.1%}", flush=True)
+
+
+def main(device: str, precision: str, threads: int | None, batches: int) -> None:
+    hardware = prepare(SimpleNamespace(device=device, precision=precision, threads=threads))
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    fastest = peak(hardware)
+    print(f"{hardware}: {fastest / 1e12:.2f} TFLOP/s in a product of matrices\n")
+    print(f"{'':32} {'examples/s':>12} {'GFLOP each':>10} {'of peak':>10}")
+    for name in ("train_birnn", "train_textcnn", "finetune"):
+        torch.manual_seed(0)
+        if name == "finetune":
+            model, optimizer, train, test = picture_task(params, hardware, batches * 128)
+        else:
+            model, optimizer, train, test = text_task(name, params, hardware, batches * TEST_BATCH)
+        average = Average(model)
+
+        def learn(count: int, task: Any = (model, optimizer, train, average)) -> int:
+            model, optimizer, train, average = task
+            part = Some(train, 1, count)
+            epoch = Epoch.start(part, hardware.device)
+            for _ in train_batches(model, optimizer, part, 0, hardware, epoch, average):
+                pass
+            return int(epoch.sizes.sum())  # waits for the device
+
+        def look(count: int, task: Any = (model, test)) -> int:
+            logits, _ = predict(task[0], Some(task[1], 1, count), hardware, "test")
+            return len(logits.tolist())  # waits for the device
+
+        measure(f"{name}: training", learn, batches, fastest)
+        measure(f"{name}: test pass", look, batches, fastest)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto", choices=["auto", "bf16", "fp32"])
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--batches", type=int, default=100)
+    given = parser.parse_args()
+    with hidden():
+        main(given.device, given.precision, given.threads, given.batches)

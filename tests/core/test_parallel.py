@@ -1,0 +1,200 @@
+"""What several processes train together is what one trains; tests/core/processes.py is what they run."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from stages.core import parallel
+from stages.core.files import InputError
+from tests.core.processes import STEPS, findings
+
+ROOT = Path(__file__).parents[2]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+TRAININGS = ["birnn", "textcnn", "textbook", "pictures"]
+
+
+def launch(folder: Path, *command: str, **environment: str) -> subprocess.Popen[str]:
+    surroundings = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen([*TORCHRUN, *command], cwd=folder, env=surroundings, text=True, **pipes)
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, Any, Any], int, str]:
+    """What one process alone finds, and each of two together; torchrun's exit code, and all that was printed."""
+    folder = tmp_path_factory.mktemp("processes")
+    two = launch(folder, "-m", "tests.core.processes", str(folder))
+    threads = torch.get_num_threads()
+    alone = findings(tmp_path_factory.mktemp("alone"))
+    torch.set_flush_denormal(False)
+    torch.set_num_threads(threads)
+    said = two.communicate(timeout=600)[0]
+    first, second = (torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    return (alone, first, second), two.returncode, said
+
+
+@pytest.fixture(scope="module")
+def found(ended: tuple[tuple[Any, Any, Any], int, str]) -> tuple[Any, Any, Any]:
+    return ended[0]
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_the_losses_are_those_of_one_process(found: tuple[Any, Any, Any], training: str) -> None:
+    alone, first, _ = (torch.tensor(one[training]["losses"]) for one in found)
+    assert len(alone) >= STEPS
+    assert alone.std() > 0.1  # something was learnt: the weights moved
+    torch.testing.assert_close(first, alone, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_the_figures_are_over_all_shares(found: tuple[Any, Any, Any], training: str) -> None:
+    alone, first, _ = (one[training]["figures"] for one in found)
+    for ((loss, accuracy), sizes, correct), ((expected, *exactly), *others) in zip(first, alone, strict=True):
+        assert loss == pytest.approx(expected, abs=1e-5)
+        assert ([accuracy], sizes, correct) == (exactly, *others)
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_a_test_pass_is_whole_and_in_order(found: tuple[Any, Any, Any], training: str) -> None:
+    alone, first, second = (one[training] for one in found)
+    torch.testing.assert_close(first["logits"], alone["logits"], atol=1e-5, rtol=0)
+    assert torch.equal(first["labels"], alone["labels"])
+    assert torch.equal(first["logits"], second["logits"])
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_both_processes_have_the_same_weights(found: tuple[Any, Any, Any], training: str) -> None:
+    alone, first, second = (one[training]["state"] for one in found)
+    assert first.keys() == second.keys() == alone.keys()
+    for name, weights in first.items():
+        assert torch.equal(weights, second[name])
+        torch.testing.assert_close(weights, alone[name], atol=1e-4, rtol=1e-4)
+
+
+def dealt(first: Tensor, second: Tensor) -> Tensor:
+    """The batch that two shares make up."""
+    whole = first.new_empty(len(first) + len(second), *first.shape[1:])
+    whole[0::2], whole[1::2] = first, second
+    return whole
+
+
+def test_batch_norm_is_torchs_over_the_whole_batch_also_of_unequal_and_empty_shares(
+    found: tuple[Any, Any, Any],
+) -> None:
+    for alone, first, second in zip(*(one["normed"] for one in found), strict=True):
+        for name, expected in alone.items():
+            here, there = first[name], second[name]
+            whole = dealt(here, there) if name in ("input", "output", "tested") else here
+            torch.testing.assert_close(whole, expected, atol=1e-12, rtol=1e-12)
+            assert whole is not here or torch.equal(here, there)
+
+
+def test_batch_norm_in_bf16_has_statistics_in_fp32(found: tuple[Any, Any, Any]) -> None:
+    alone, first, second = (one["bf16"] for one in found)
+    assert first["0.running_var"].dtype == torch.float32
+    torch.testing.assert_close(first["0.running_var"], alone["0.running_var"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(dealt(first["input"], second["input"]), alone["input"], atol=0.02, rtol=0.02)
+
+
+def test_processes_draw_differently(found: tuple[Any, Any, Any]) -> None:
+    _, first, second = found
+    assert not torch.equal(first["drawn"], second["drawn"])
+    assert first["told"] == second["told"] == {"rank": 0}
+
+
+def test_the_hardware_says_how_many_processes(found: tuple[Any, Any, Any]) -> None:
+    assert [one["hardware"] for one in found[:2]] == [
+        "cpu (1 threads, fp32)",
+        "2 processes, each on cpu (1 threads, fp32)",
+    ]
+
+
+# Failures
+
+
+def test_the_error_of_one_process_ends_all_and_is_said_once(ended: tuple[Any, int, str]) -> None:
+    _, code, said = ended
+    assert code == 1
+    assert said.count("error: here: wrong, put it right") == 1
+    assert "gloo" not in said  # what the first process met then
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> dist.Store:
+    """What torchrun keeps for the processes, of which this one is the only one."""
+    monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT", raising=False)
+    store = dist.HashStore()
+    monkeypatch.setattr(dist, "rendezvous", lambda _: iter([(store, 0, 1)]))
+    return store
+
+
+def test_an_error_that_another_process_has_said_is_not_said_again(store: dist.Store) -> None:
+    def main() -> None:
+        raise InputError("wrong")
+
+    try:
+        dist.PrefixStore("start 0", store).add("failures", 1)
+        with pytest.raises(SystemExit) as stopped:
+            parallel._together(main)()
+    finally:
+        dist.destroy_process_group()
+    assert stopped.value.code == 1
+
+
+# A killed process
+
+
+class Training:
+    """train_textcnn of two processes in a folder of its own."""
+
+    def __init__(self, folder: Path, trained: Path) -> None:
+        artifacts = trained / "artifacts"
+        text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+        text = text.replace("dropout: 0.5 ", "dropout: 0.3 ").replace("num_channels: 100 ", "num_channels: 4 ")
+        text = text.replace("batch_size: 64 ", "batch_size: 3 ").replace("epochs: 5 ", "epochs: 60 ")
+        folder.mkdir()
+        (folder / "params.yaml").write_text(text.replace("device: auto", "device: cpu"), encoding="utf-8")
+        inputs = [artifacts / name for name in ("reviews/train.safetensors", "reviews/test.safetensors")]
+        command = ["-m", "stages.train_textcnn", *map(str, inputs), str(artifacts / "glove.safetensors"), "out/model"]
+        self.folder = folder
+        self.process = launch(folder, "--max-restarts", "1", *command, SENTIDOG_CACHE=str(folder / "cache"))
+
+    def kill(self, rank: int) -> None:
+        """Kill one of the processes as soon as some epochs are done."""
+        assert self.process.stdout
+        while not self.process.stdout.readline().startswith("epoch 5,"):
+            assert self.process.poll() is None
+        children = psutil.Process(self.process.pid).children()
+        (child,) = [one for one in children if one.environ().get("RANK") == str(rank)]
+        child.send_signal(signal.SIGKILL)
+
+    def finish(self) -> str:
+        said = self.process.communicate(timeout=600)[0]
+        assert self.process.returncode == 0, said
+        return said
+
+    def files(self) -> dict[str, bytes]:
+        out = self.folder / "out/model"
+        paths = (path for path in out.rglob("*") if path.is_file() and path.name != "timing.json")
+        return {str(path.relative_to(out)): path.read_bytes() for path in paths}
+
+
+def test_a_killed_process_is_started_again_and_training_ends_with_the_same_bytes(tmp_path: Path, trained: Path) -> None:
+    whole, broken = Training(tmp_path / "whole", trained), Training(tmp_path / "broken", trained)
+    broken.kill(1)
+    said = broken.finish()
+    assert said.count("going on from a checkpoint: epoch ") == 1
+    assert said.count("epoch 60, loss ") == 1
+    assert whole.finish().count("epoch 5, loss ") == 1
+    assert broken.files() == whole.files()
+    assert "model.safetensors" in whole.files()
+    assert list(broken.folder.rglob("*.pt")) == list(broken.folder.rglob("*.tmp")) == []
