@@ -47,6 +47,12 @@ def _distinct(values: list[int]) -> list[int]:
     return values
 
 
+def _with_address(engine: "Engine") -> "Engine":
+    if engine.backend == "dask" and engine.address is None:
+        raise ValueError("an address")
+    return engine
+
+
 def _allowed(text: str, **limits: Any) -> Any:
     return Field(description=text, **limits)
 
@@ -70,6 +76,7 @@ HashOrNull = Annotated[
     _allowed("sha256:… or sha1:… in hexadecimal, or null", pattern=r"^(sha256:[0-9a-f]{64}|sha1:[0-9a-f]{40})$"),
 ]
 Address = Annotated[str, _allowed("an http(s) address, a path or embedded", min_length=1)]
+SchedulerOrNull = Annotated[str | None, _allowed("a scheduler's address, such as tcp://host:8786, or null", min_length=1)]
 
 
 class Section(BaseModel):
@@ -117,6 +124,12 @@ class Sources(Section):
     glove: Datasets
     hotdog: Datasets
     source_model: SourceModels
+
+
+class Engine(Section):
+    backend: Literal["loky", "dask"]
+    workers: CountOrNull
+    address: SchedulerOrNull
 
 
 class BuildVocab(Section):
@@ -224,6 +237,7 @@ class Finetune(TrainPictures):
 class Params(Section):
     dataset: Literal["sample", "full"]
     sources: Sources
+    engine: Annotated[Engine, AfterValidator(_with_address), _allowed("an address where the backend is dask")]
     build_vocab: BuildVocab
     tensorize: Tensorize
     embed_glove: EmbedGlove

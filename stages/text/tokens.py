@@ -1,7 +1,8 @@
-"""From texts to words, a column at a time."""
+"""From texts to words, and to their indices, a column at a time."""
 
 from collections.abc import Callable
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
@@ -28,3 +29,15 @@ def basic_english(texts: list[str]) -> pa.ListArray:
 
     tokenize = get_tokenizer("basic_english")
     return pa.array([tokenize(text) for text in texts], pa.list_(pa.string()))
+
+
+def indices(words: pa.ListArray, vocabulary: pa.Array, max_len: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return ids int32 (tokens,) of each text's first `max_len` words, one text after the other, and lengths (texts,).
+
+    A word outside the vocabulary is <unk>, a text of no words a single <unk>.
+    """
+    wordless = compute.equal(compute.list_value_length(words), 0)
+    words = compute.if_else(wordless, pa.scalar([UNK], words.type), words)
+    words = compute.list_slice(words, 0, max_len)
+    ids = compute.index_in(words.flatten(), value_set=vocabulary).fill_null(UNK_INDEX)
+    return ids.to_numpy(), compute.list_value_length(words).to_numpy()
