@@ -1,9 +1,9 @@
 """Open a page on this machine to try the trained models in; it reads artifacts/ alone."""
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
+from stages.core.answers import Inference
 from stages.core.cli import reporting
 from stages.core.device import prepare
 from stages.core.files import InputError
@@ -17,19 +17,12 @@ from stages.vision.opening import MAX_BYTES
 EXAMPLES = 6  # pictures to click
 
 
-@dataclass(frozen=True)
-class Wishes:
-    device: str
-    precision: str = "fp32"
-    threads: int | None = None
-
-
 def main(host: str, port: int, artifacts: Path, device: str) -> None:
     try:
         from stages.page.demo import THEME, demo
     except ImportError as problem:
         raise InputError(f"{problem}; get it with: uv run --extra demo python -m stages.demo") from problem
-    hardware = prepare(Wishes(device))
+    hardware = prepare(Inference(device))
     reviews = ReviewModels(artifacts, review_models.MODELS, hardware)
     pictures = PictureModels(artifacts, picture_models.MODELS, hardware)
     page = demo(reviews, pictures, example_pictures(EXAMPLES))

@@ -2,21 +2,14 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
 from stages.core.files import InputError, read_row_groups
-from stages.text.tokens import indices, tokenizer
+from stages.text.tokens import Encoded, indices, tokenizer
 from stages.text.vocabulary import read_vocabulary
-
-
-class Encoded(NamedTuple):
-    ids: np.ndarray  # int32 (tokens,): all reviews' word indices, one review after the other
-    lengths: np.ndarray  # int32 (reviews,): words of each
-    labels: np.ndarray  # int64 (reviews,): indices of classes
 
 
 def classes_of(reviews: Path) -> list[str]:

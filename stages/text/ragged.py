@@ -12,8 +12,7 @@ from torch import Tensor
 
 from stages.core.files import InputError
 from stages.core.tensors import read_tensors, write_in_parts, write_tensors
-from stages.text.encoded import Encoded
-from stages.text.tokens import indices
+from stages.text.tokens import Encoded, indices
 
 
 @dataclass(frozen=True)

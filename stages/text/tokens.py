@@ -1,6 +1,7 @@
 """From texts to words, and to their indices, a column at a time."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,12 @@ UNK, PAD = "<unk>", "<pad>"
 UNK_INDEX, PAD_INDEX = 0, 1
 
 Tokenizer = Callable[[list[str]], pa.ListArray]  # texts -> the words of each
+
+
+class Encoded(NamedTuple):
+    ids: np.ndarray  # int32 (tokens,): all reviews' word indices, one review after the other
+    lengths: np.ndarray  # int32 (reviews,): words of each
+    labels: np.ndarray  # int64 (reviews,): indices of classes
 
 
 def tokenizer(name: str) -> Tokenizer:
