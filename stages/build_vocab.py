@@ -13,10 +13,11 @@ from stages.text.vocabulary import build_vocabulary, write_vocabulary
 def main(train: Path, vocab: Path) -> None:
     params = load_params()
     name = params.build_vocab.tokenizer
-    counts = add_up(each_row_group(train, partial(count_row_group, name=name), params.engine), vocab.parent)
-    vocabulary, distinct, running = build_vocabulary(counts, params.build_vocab.min_freq, name)
+    parts = each_row_group(train, partial(count_row_group, name=name), params.engine)
+    vocabulary, distinct, running = build_vocabulary(add_up(parts, vocab.parent), params.build_vocab.min_freq, name)
     write_vocabulary(vocab, vocabulary)
-    print(f"{len(vocabulary.words):,} of {distinct:,} words, {sum(vocabulary.counts) / running:.1%} of the running words")
+    kept = sum(vocabulary.counts) / running
+    print(f"{len(vocabulary.words):,} of {distinct:,} words, {kept:.1%} of the running words")
 
 
 if __name__ == "__main__":

@@ -107,6 +107,6 @@ def _on_a_cluster(engine: Engine) -> Iterator[tuple[Submit, int]]:
         except RuntimeError as problem:
             if not isinstance(problem.__cause__, ImportError):
                 raise
-            raise InputError(f"a worker of {place}: {problem.__cause__}; start it in a copy of this project") from problem
+            raise InputError(f"a worker of {place}: {problem.__cause__}; it needs a copy of this project") from problem
         except CancelledError as problem:
             raise InputError(f"the scheduler at {place} has gone; start it, then the same command") from problem

@@ -76,7 +76,7 @@ HashOrNull = Annotated[
     _allowed("sha256:… or sha1:… in hexadecimal, or null", pattern=r"^(sha256:[0-9a-f]{64}|sha1:[0-9a-f]{40})$"),
 ]
 Address = Annotated[str, _allowed("an http(s) address, a path or embedded", min_length=1)]
-SchedulerOrNull = Annotated[str | None, _allowed("a scheduler's address, such as tcp://host:8786, or null", min_length=1)]
+SchedulerOrNull = Annotated[str | None, _allowed("a scheduler's address, as tcp://host:8786, or null", min_length=1)]
 
 
 class Section(BaseModel):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache, partial
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -51,11 +52,11 @@ def answered(
     """
     models = {"artifacts": artifacts.resolve(), "names": tuple(names), "device": device, "asked": uuid4().hex}
     for file in files:
-        row = 0
+        rows = count(1)
         try:
             # A row group is work enough to wait for workers
             for part in each_row_group(Path(file), partial(answer_row_group, **models), engine, few=1):
-                for row, (text, answers) in enumerate(part, row + 1):
+                for (text, answers), row in zip(part, rows):  # noqa: B905, rows have no end
                     whole = Answered(Review(text, file, row), answers) if answers else None
                     yield whole or InputError(f"{file}, row {row} is empty; expected a review")
         except InputError as problem:

@@ -91,7 +91,8 @@ def test_the_works_own_error_comes_out_as_it_is(table: Path, workers: int) -> No
 
 
 def test_the_works_own_error_on_a_cluster_says_so(table: Path, dask: Cluster) -> None:
-    with pytest.raises(InputError, match=r"^numbers\.parquet, group 2: not a number\n\(from a worker of tcp://.*; it needs the same files"):
+    said = r"^numbers\.parquet, group 2: not a number\n\(from a worker of tcp://.*; it needs the same files\)$"
+    with pytest.raises(InputError, match=said):
         list(each_row_group(table, cluster.refuse_the_third, Wishes("dask", address=dask.address)))
 
 
@@ -131,12 +132,14 @@ def test_work_that_kills_every_worker_is_one_error(table: Path, tmp_path: Path) 
         doomed.stop()
 
 
-def test_a_worker_without_the_project_is_one_error(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_without_the_project_is_one_error(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cluster, "ROOT", tmp_path)
     strange = Cluster(tmp_path)
     try:
         strange.start_worker()
-        with pytest.raises(InputError, match=r"No module named '\w+'; start it in a copy of this project"):
+        with pytest.raises(InputError, match=r"No module named '\w+'; it needs a copy of this project"):
             list(each_row_group(table, cluster.numbers, Wishes("dask", address=strange.address)))
     finally:
         strange.stop()
@@ -164,9 +167,7 @@ def test_a_scheduler_that_is_not_there_is_one_error(table: Path, address: str) -
     assert time.monotonic() - start < engine.PATIENCE
 
 
-def test_a_scheduler_without_workers_is_one_error(
-    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_scheduler_without_workers_is_one_error(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "PATIENCE", 1)
     alone = Cluster(tmp_path)
     try:

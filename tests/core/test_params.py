@@ -161,7 +161,7 @@ def test_what_a_value_may_be(tmp_path: Path, place: str, value: Any) -> None:
             "'md5:7c2ac02c03563afcf9b574c7e56c153a' found, expected sha256:… or sha1:… in hexadecimal, or null",
         ),
         ("engine.workers", 0, "0 found, expected a whole number from 1, or null"),
-        ("engine.address", "", "'' found, expected a scheduler's address, such as tcp://host:8786, or null"),
+        ("engine.address", "", "'' found, expected a scheduler's address, as tcp://host:8786, or null"),
         ("engine.backend", "ray", "'ray' found, expected 'loky' or 'dask'"),
         ("sources.imdb.full.size", 1.5, "1.5 found, expected a whole number from 1, or null"),
         ("sources.imdb.full.urls", [], "[] found, expected a list of at least one address"),
