@@ -32,7 +32,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pa.Table]:
     write_imdb(folder / "imdb.tar.gz")
     write_glove(folder / "glove.zip")
     halves = read_archive(folder / "imdb.tar.gz")
-    some = {half: table.take(range(0, len(table), 5)) for half, table in halves.items()}  # of both labels
+    some = {half: table.take(list(range(0, len(table), 5))) for half, table in halves.items()}  # of both labels
     return {**some, "glove": read_vectors(folder / "glove.zip", 100)}
 
 

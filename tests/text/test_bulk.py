@@ -10,7 +10,7 @@ import yaml
 
 from stages.core import engine
 from stages.core.files import write_table
-from tests.cluster import ROOT, Cluster
+from tests.cluster import ROOT
 from tests.conftest import TEST
 from tests.test_predict import Ask, ask  # noqa: F401, the fixture
 
@@ -46,12 +46,10 @@ def test_a_table_is_answered_as_its_texts_are_alone(ask: Ask, table: str) -> Non
             assert answered["probabilities"] == pytest.approx(other["models"][model]["probabilities"], abs=2e-6)
 
 
-def test_the_answers_are_the_same_from_any_engine(ask: Ask, table: str, dask: Cluster) -> None:  # noqa: F811
+def test_the_answers_of_workers_are_the_same(ask: Ask, table: str) -> None:  # noqa: F811
     set_engine(workers=1)
     expected = ask(table, "--json")
     set_engine(workers=2)
-    assert ask(table, "--json") == expected
-    set_engine(backend="dask", address=dask.address)
     assert ask(table, "--json") == expected
 
 
