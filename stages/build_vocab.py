@@ -1,21 +1,22 @@
 """Build the vocabulary: training reviews -> words with their counts, in index order."""
 
+from functools import partial
 from pathlib import Path
 
 from stages.core.cli import run
-from stages.core.files import read_table
+from stages.core.engine import each_row_group
 from stages.core.params import load_params
-from stages.text.tokens import tokenizer
+from stages.text.counts import add_up, count_row_group
 from stages.text.vocabulary import build_vocabulary, write_vocabulary
 
 
 def main(train: Path, vocab: Path) -> None:
-    params = load_params().build_vocab
-    texts = read_table(train, ["text"])["text"].to_pylist()
-    words = tokenizer(params.tokenizer)(texts)
-    vocabulary, distinct = build_vocabulary(words, params.min_freq, params.tokenizer)
+    params = load_params()
+    name = params.build_vocab.tokenizer
+    parts = each_row_group(train, partial(count_row_group, name=name), params.engine)
+    vocabulary, distinct, running = build_vocabulary(add_up(parts, vocab.parent), params.build_vocab.min_freq, name)
     write_vocabulary(vocab, vocabulary)
-    kept = sum(vocabulary.counts) / len(words.flatten())
+    kept = sum(vocabulary.counts) / running
     print(f"{len(vocabulary.words):,} of {distinct:,} words, {kept:.1%} of the running words")
 
 

@@ -4,9 +4,9 @@ Only the examples to click are of data/'s test halves, where these are there, an
 """
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
+from stages.core.answers import Inference
 from stages.core.cli import reporting
 from stages.core.device import prepare
 from stages.core.files import InputError
@@ -22,19 +22,12 @@ EXAMPLES = 6  # pictures, and reviews, to click, at most
 TEST_REVIEWS, TEST_PICTURES = Path("data/imdb/test.parquet"), Path("data/hotdog/test.parquet")
 
 
-@dataclass(frozen=True)
-class Wishes:
-    device: str
-    precision: str = "fp32"
-    threads: int | None = None
-
-
 def main(host: str, port: int, artifacts: Path, device: str) -> None:
     try:
         from stages.page.demo import THEME, demo
     except ImportError as problem:
         raise InputError(f"{problem}; get it with: uv run --extra demo python -m stages.demo") from problem
-    hardware = prepare(Wishes(device))
+    hardware = prepare(Inference(device))
     reviews = ReviewModels(artifacts, review_models.MODELS, hardware)
     pictures = PictureModels(artifacts, picture_models.MODELS, hardware)
     texts = short_reviews(TEST_REVIEWS, EXAMPLES) if TEST_REVIEWS.is_file() else list(EXAMPLE_REVIEWS)

@@ -1,36 +1,30 @@
 """Classify reviews or pictures, with the trained models in artifacts/ alone.
 
-What ends in .txt is a file of a review a line; what ends in .jpg, .png and the like is a picture; a folder stands for
-the files of these kinds in it; anything else is a review. Without arguments: a review a line on standard input.
+What ends in .txt is a file of a review a line, in .parquet a table with a column text; what ends in .jpg, .png and the
+like is a picture; a folder stands for the files of these kinds in it; anything else is a review. Without arguments: a
+review a line on standard input.
 """
 
 import argparse
 import io
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from stages.core.answers import as_json, as_line, tell
+from stages.core.answers import Inference, as_json, as_line, tell
 from stages.core.cli import reporting
 from stages.core.device import prepare
 from stages.core.files import InputError
 from stages.core.folders import files_in
-from stages.text import lines
+from stages.core.params import load_params
+from stages.text import bulk, lines
 from stages.text import models as review_models
 from stages.text.classify import ReviewModels
 from stages.vision import files
 from stages.vision import models as picture_models
 from stages.vision.files import PictureModels
 from stages.vision.opening import SUFFIXES
-
-
-@dataclass(frozen=True)
-class Wishes:
-    device: str
-    precision: str = "fp32"
-    threads: int | None = None
 
 
 def main(given: list[str], model: str | None, artifacts: Path, device: str, json: bool) -> None:
@@ -41,9 +35,14 @@ def main(given: list[str], model: str | None, artifacts: Path, device: str, json
     known = picture_models.MODELS if pictures else review_models.MODELS
     if model is not None and model not in known:
         raise InputError(f"--model {model} is not for {'pictures' if pictures else 'reviews'}; {', '.join(known)} are")
-    names, hardware = [model] if model else list(known), prepare(Wishes(device))
-    form = as_json if json else as_line
-    if pictures:
+    names, hardware = [model] if model else list(known), prepare(Inference(device))
+    form, tables = as_json if json else as_line, [name for name in reviews if name.lower().endswith(bulk.SUFFIX)]
+    if tables and tables != reviews:
+        raise InputError(f"{tables[0]} and other reviews in one command; expected tables alone, or none")
+    if tables:
+        answered = bulk.answered(tables, artifacts, names, device, load_params().engine)
+        whole = tell(answered, bulk.Workers(), form)
+    elif pictures:
         whole = tell(files.pictures(pictures), PictureModels(artifacts, names, hardware), form)
     else:
         whole = tell(lines.reviews(reviews), ReviewModels(artifacts, names, hardware), form)
@@ -53,9 +52,10 @@ def main(given: list[str], model: str | None, artifacts: Path, device: str, json
 
 def sort_out(given: list[str], model: str | None) -> tuple[list[str], list[str]]:
     """Return the reviews and files of reviews in `given`, and the pictures; a folder's that `model` is for."""
-    suffixes = {lines.SUFFIX, *SUFFIXES}
+    review_files = {lines.SUFFIX, bulk.SUFFIX}
+    suffixes = {*review_files, *SUFFIXES}
     if model is not None:
-        suffixes = SUFFIXES if model in picture_models.MODELS else {lines.SUFFIX}
+        suffixes = SUFFIXES if model in picture_models.MODELS else review_files
     reviews, pictures = [], []
     for argument in given:
         is_folder = os.path.isdir(argument)  # noqa: PTH112, pathlib's raises where a review is too long for a name

@@ -18,12 +18,14 @@ from filelock import FileLock
 from stages.core.files import read_json, write_json, write_table
 from stages.core.tensors import write_tensors
 from stages.text.birnn import BiRNN
+from stages.text.counts import count_words
 from stages.text.ragged import Reviews, encode, write_reviews
 from stages.text.reviews import SCHEMA
 from stages.text.textcnn import TextCNN
 from stages.text.tokens import tokenizer
 from stages.text.train import train
 from stages.text.vocabulary import build_vocabulary, write_vocabulary
+from tests.cluster import Cluster
 from tests.project import FirstRepro, Project, copy_of_this_project, surroundings
 from tests.vision.tiny import Folder
 
@@ -86,7 +88,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     artifacts = folder / "artifacts"
     labelled = [(text, "positive") for text in PRAISE] + [(text, "negative") for text in BLAME]
     words = tokenizer("whitespace")([text for text, _ in labelled])
-    vocabulary, _ = build_vocabulary(words, 1, "whitespace")
+    vocabulary, _, _ = build_vocabulary([count_words(words)], 1, "whitespace")
     write_vocabulary(artifacts / "vocab.parquet", vocabulary)
     halves = {"train": labelled, "test": [(text, "negative" if "b" in text else "positive") for text in TEST]}
     for half, rows in halves.items():
@@ -131,6 +133,18 @@ def trained_pictures(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     folder.scratch()
     folder.compare()
     return folder
+
+
+@pytest.fixture(scope="session")
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of two workers."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        cluster.start_worker()
+        cluster.start_worker()
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 @pytest.fixture(scope="session")

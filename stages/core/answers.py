@@ -36,6 +36,14 @@ class Answers(NamedTuple):
     warning: str | None = None  # why they mean little
 
 
+class Inference(NamedTuple):
+    """What trained models compute with when they are asked."""
+
+    device: str
+    precision: str = "fp32"
+    threads: int | None = None
+
+
 class Models(Protocol):
     """Trained models of one kind of example."""
 

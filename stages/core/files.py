@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
+
+ROWS = 4096  # of a table in memory at a time, where it is read a row group at a time
 
 
 class InputError(Exception):
@@ -45,10 +47,10 @@ def read_json(path: Path) -> Any:
         raise unreadable(path, problem) from problem
 
 
-def write_table(path: Path, table: pa.Table, **options: Any) -> None:
+def write_table(path: Path, table: pa.Table, row_group_size: int = ROWS, **options: Any) -> None:
     """Write `table` as Parquet, with pyarrow's `options`: the same table gives the same bytes."""
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", **options)
+        pq.write_table(table, temporary, row_group_size, compression="zstd", **options)
 
 
 def write_csv(path: Path, table: pa.Table) -> None:
@@ -61,6 +63,30 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     try:
         return pq.read_table(path, columns=columns)
     except (OSError, pa.ArrowException, KeyError) as problem:
+        raise unreadable(path, problem) from problem
+
+
+def row_groups(path: Path) -> int:
+    """Return of how many row groups a table is; raises InputError if the file is missing or is not Parquet."""
+    with _opened(path) as file:
+        return file.num_row_groups
+
+
+def read_row_groups(path: Path, columns: list[str], groups: Sequence[int] | None = None) -> Iterator[pa.Table]:
+    """Yield a table's row groups, or some of them; raises InputError as read_table does."""
+    with _opened(path) as file:
+        if missing := set(columns) - set(file.schema_arrow.names):
+            raise pa.ArrowInvalid(f"no column {', '.join(sorted(missing))}")
+        for group in range(file.num_row_groups) if groups is None else groups:
+            yield file.read_row_group(group, columns)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (OSError, pa.ArrowException) as problem:
         raise unreadable(path, problem) from problem
 
 

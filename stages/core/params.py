@@ -54,6 +54,12 @@ def _distinct(values: list[int]) -> list[int]:
     return values
 
 
+def _with_address(engine: "Engine") -> "Engine":
+    if engine.backend == "dask" and engine.address is None:
+        raise ValueError("an address")
+    return engine
+
+
 def _allowed(text: str, **limits: Any) -> Any:
     return Field(description=text, **limits)
 
@@ -88,6 +94,7 @@ HashOrNull = Annotated[
 FilePath = Annotated[str, _allowed("the path of a file or folder", min_length=1)]
 Column = Annotated[str, _allowed("the name of a column", min_length=1)]
 Address = Annotated[str, _allowed("an http(s) address, a path or embedded", min_length=1)]
+SchedulerOrNull = Annotated[str | None, _allowed("a scheduler's address, as tcp://host:8786, or null", min_length=1)]
 
 
 class Section(BaseModel):
@@ -152,6 +159,12 @@ class Own(Section):
     pictures: FilePath
     test_fraction: Fraction
     seed: Seed
+
+
+class Engine(Section):
+    backend: Literal["loky", "dask"]
+    workers: CountOrNull
+    address: SchedulerOrNull
 
 
 class BuildVocab(Section):
@@ -265,6 +278,7 @@ class Params(Section):
     dataset: Literal["sample", "full", "own"]
     own: Own
     sources: Sources
+    engine: Annotated[Engine, AfterValidator(_with_address), _allowed("an address where the backend is dask")]
     build_vocab: BuildVocab
     tensorize: Tensorize
     embed_glove: EmbedGlove

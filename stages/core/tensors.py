@@ -3,14 +3,22 @@
 import json
 import os
 import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from stages.core.files import replacing, unreadable
+
+_DTYPES = {"int64": "I64", "int32": "I32", "float32": "F32"}  # NumPy's names -> safetensors'
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], about: dict[str, Any] | None = None) -> None:
@@ -25,6 +33,40 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], about: dict[str,
             if failed := re.search(r"\(os error (\d+)\)", str(problem)):
                 raise OSError(int(failed[1]), os.strerror(int(failed[1]))) from problem
             raise
+
+
+def write_in_parts(path: Path, parts: Iterable[dict[str, np.ndarray]], about: dict[str, Any]) -> dict[str, int]:
+    """Write what write_tensors would of the parts' arrays, joined along their rows; one part is in memory at a time.
+
+    All parts have the same names. Returns how many rows each tensor has.
+    """
+    with replacing(path) as temporary, ExitStack() as stack:
+        files: dict[str, IO[bytes]] = {}
+        like: dict[str, np.ndarray] = {}
+        rows: Counter[str] = Counter()
+        for part in parts:
+            for name, array in part.items():
+                if name not in files:
+                    files[name] = stack.enter_context(tempfile.TemporaryFile(dir=path.parent))
+                    like[name] = array[:0]
+                files[name].write(array.tobytes())
+                rows[name] += len(array)
+        header: dict[str, Any] = {"__metadata__": {"about": json.dumps(about, ensure_ascii=False)}}
+        start = 0
+        names = sorted(files, key=lambda name: (-like[name].itemsize, name))  # safetensors' own order
+        for name in names:
+            end = start + files[name].tell()
+            shape = [rows[name], *like[name].shape[1:]]
+            header[name] = {"dtype": _DTYPES[like[name].dtype.name], "shape": shape, "data_offsets": [start, end]}
+            start = end
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        with temporary.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for name in names:
+                files[name].seek(0)
+                shutil.copyfileobj(files[name], file, 1 << 20)
+    return rows
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Reviews as word indices, one after the other: what tensorize writes and training reads."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from pyarrow import compute
 from torch import Tensor
 
 from stages.core.files import InputError
-from stages.core.tensors import read_tensors, write_tensors
-from stages.text.tokens import UNK, UNK_INDEX
+from stages.core.tensors import read_tensors, write_in_parts, write_tensors
+from stages.text.tokens import Encoded, indices
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,32 @@ def encode(words: pa.ListArray, vocabulary: list[str], max_len: int) -> tuple[Te
 
     A word outside the vocabulary is <unk>, a text of no words a single <unk>.
     """
-    wordless = compute.equal(compute.list_value_length(words), 0)
-    words = compute.if_else(wordless, pa.scalar([UNK], words.type), words)
-    words = compute.list_slice(words, 0, max_len)
-    ids = compute.index_in(words.flatten(), value_set=pa.array(vocabulary)).fill_null(UNK_INDEX)
-    lengths = compute.list_value_length(words).to_numpy()
+    ids, lengths = indices(words, pa.array(vocabulary), max_len)
     offsets = np.concatenate([[0], lengths.cumsum(dtype=np.int64)])
-    return torch.from_numpy(ids.to_numpy().copy()), torch.from_numpy(offsets)
+    return torch.from_numpy(ids.copy()), torch.from_numpy(offsets)
 
 
 def write_reviews(path: Path, reviews: Reviews) -> None:
     tensors = {"ids": reviews.ids, "offsets": reviews.offsets, "labels": reviews.labels}
     about = {"classes": reviews.classes, "tokenizer": reviews.tokenizer, "max_len": reviews.max_len}
     write_tensors(path, tensors, about)
+
+
+def write_encoded(
+    path: Path, parts: Iterable[Encoded], classes: list[str], tokenizer: str, max_len: int
+) -> tuple[int, int]:
+    """Write reviews that come in parts, as write_reviews does; returns how many there are, and how many words."""
+
+    def rows() -> Iterator[dict[str, np.ndarray]]:
+        words = 0
+        yield {"offsets": np.zeros(1, np.int64), "ids": np.empty(0, np.int32), "labels": np.empty(0, np.int64)}
+        for part in parts:
+            yield {"offsets": words + part.lengths.cumsum(dtype=np.int64), "ids": part.ids, "labels": part.labels}
+            words += len(part.ids)
+
+    about = {"classes": classes, "tokenizer": tokenizer, "max_len": max_len}
+    written = write_in_parts(path, rows(), about)
+    return written["labels"], written["ids"]
 
 
 def read_reviews(path: Path) -> Reviews:

@@ -1,7 +1,9 @@
-"""From texts to words, a column at a time."""
+"""From texts to words, and to their indices, a column at a time."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
@@ -9,6 +11,12 @@ UNK, PAD = "<unk>", "<pad>"
 UNK_INDEX, PAD_INDEX = 0, 1
 
 Tokenizer = Callable[[list[str]], pa.ListArray]  # texts -> the words of each
+
+
+class Encoded(NamedTuple):
+    ids: np.ndarray  # int32 (tokens,): all reviews' word indices, one review after the other
+    lengths: np.ndarray  # int32 (reviews,): words of each
+    labels: np.ndarray  # int64 (reviews,): indices of classes
 
 
 def tokenizer(name: str) -> Tokenizer:
@@ -33,3 +41,15 @@ def basic_english(texts: list[str]) -> pa.ListArray:
 def characters(texts: list[str]) -> pa.ListArray:
     """Every character a word, lower case, without white space: for languages that do not put spaces between words."""
     return pa.array([list("".join(text.lower().split())) for text in texts], pa.list_(pa.string()))
+
+
+def indices(words: pa.ListArray, vocabulary: pa.Array, max_len: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return ids int32 (tokens,) of each text's first `max_len` words, one text after the other, and lengths (texts,).
+
+    A word outside the vocabulary is <unk>, a text of no words a single <unk>.
+    """
+    wordless = compute.equal(compute.list_value_length(words), 0)
+    words = compute.if_else(wordless, pa.scalar([UNK], words.type), words)
+    words = compute.list_slice(words, 0, max_len)
+    ids = compute.index_in(words.flatten(), value_set=vocabulary).fill_null(UNK_INDEX)
+    return ids.to_numpy(), compute.list_value_length(words).to_numpy()

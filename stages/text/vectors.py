@@ -3,7 +3,7 @@
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute, csv
 
-from stages.core.files import InputError, read_table
+from stages.core.files import InputError, read_row_groups
 from stages.text.tokens import PAD, UNK
 
 BLOCK = 1 << 22  # bytes of text that Arrow parses at a time
@@ -77,13 +77,13 @@ def vectors_of(table: pa.Table) -> np.ndarray:
     return column.values.to_numpy().reshape(len(table), column.type.list_size)
 
 
-def read_vector_table(path: Path, dim: int) -> pa.Table:
-    """Read what fetch_glove wrote; raises InputError if its vectors do not have `dim` numbers."""
-    table = read_table(path, ["word", "vector"])
-    found = table.schema.field("vector").type.list_size
-    if found != dim:
-        raise InputError(f"{path}: its vectors have {found} numbers, embed_glove.dim is {dim}")
-    return table
+def read_vector_table(path: Path, dim: int) -> Iterator[pa.Table]:
+    """Yield the row groups that fetch_glove wrote; raises InputError if its vectors do not have `dim` numbers."""
+    for table in read_row_groups(path, ["word", "vector"]):
+        found = table.schema.field("vector").type.list_size
+        if found != dim:
+            raise InputError(f"{path}: its vectors have {found} numbers, embed_glove.dim is {dim}")
+        yield table
 
 
 def _drop_repeated(name: str, words: pa.Array, vectors: np.ndarray, dim: int) -> pa.Table:
@@ -161,11 +161,18 @@ def _explain(name: str, data: bytes, dim: int) -> str | None:
     return None
 
 
-def match(words: list[str], table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Return the vectors of `words`, float32 (words, dim), zeros where there is none; and who has one, bool."""
-    places = compute.index_in(pa.array(words), value_set=table["word"].combine_chunks())
-    special = compute.is_in(pa.array(words), value_set=pa.array([UNK, PAD]))  # some files have a row of that name
-    found = compute.and_not(places.is_valid(), special).to_numpy(zero_copy_only=False)
-    vectors = np.zeros((len(words), table.schema.field("vector").type.list_size), np.float32)
-    vectors[found] = vectors_of(table)[places.filter(pa.array(found)).to_numpy()]
+def match(words: list[str], tables: Iterable[pa.Table], dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the vectors of `words`, float32 (words, dim), zeros where there is none; and who has one, bool (words,).
+
+    A word that is in several tables has the first one's.
+    """
+    wanted = pa.array(words)
+    special = compute.is_in(wanted, value_set=pa.array([UNK, PAD]))  # some files have a row of that name
+    left = compute.invert(special).to_numpy(zero_copy_only=False)
+    vectors, found = np.zeros((len(words), dim), np.float32), np.zeros(len(words), bool)
+    for table in tables:
+        places = compute.index_in(wanted, value_set=table["word"].combine_chunks())
+        here = places.is_valid().to_numpy(zero_copy_only=False) & left & ~found
+        vectors[here] = vectors_of(table)[places.filter(pa.array(here)).to_numpy()]
+        found |= here
     return vectors, found

@@ -1,12 +1,12 @@
 """The vocabulary: which words have an index."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import compute
-from torchtext.vocab import Vocab
 
 from stages.core.files import InputError, read_table, write_table
 from stages.text.tokens import PAD, UNK
@@ -19,17 +19,28 @@ class Vocabulary:
     tokenizer: str  # the tokenizer that the words come from
 
 
-def build_vocabulary(words: pa.ListArray, min_freq: int, tokenizer: str) -> tuple[Vocabulary, int]:
-    """Return the words that occur at least `min_freq` times, in the order of torchtext's Vocab; and of how many."""
-    found = compute.value_counts(words.flatten())
-    counts = Counter(dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)))
-    kept = Vocab(counts, min_freq=min_freq, specials=[UNK, PAD]).itos
-    return Vocabulary(kept, [counts[word] for word in kept], tokenizer), len(counts)
+def build_vocabulary(counts: Iterable[pa.Table], min_freq: int, tokenizer: str) -> tuple[Vocabulary, int, int]:
+    """Return the words that occur at least `min_freq` times, in the order of torchtext's Vocab.
+
+    `counts` are tables of word and count, each word once. Also returns how many words they hold, and how often.
+    """
+    from torchtext.vocab import Vocab  # brings torch along, which those who only read a vocabulary do not need
+
+    kept: Counter[str] = Counter()
+    distinct = running = 0
+    specials = pa.array([UNK, PAD])  # which need no min_freq
+    for table in counts:
+        distinct, running = distinct + len(table), running + compute.sum(table["count"]).as_py()
+        enough = compute.greater_equal(table["count"], min_freq)
+        some = table.filter(compute.or_(enough, compute.is_in(table["word"], value_set=specials)))
+        kept.update(dict(zip(some["word"].to_pylist(), some["count"].to_pylist(), strict=True)))
+    words = Vocab(kept, min_freq=min_freq, specials=[UNK, PAD]).itos
+    return Vocabulary(words, [kept[word] for word in words], tokenizer), distinct, running
 
 
 def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
     table = pa.table({"word": vocabulary.words, "count": vocabulary.counts})
-    write_table(path, table.replace_schema_metadata({"tokenizer": vocabulary.tokenizer}))
+    write_table(path, table.replace_schema_metadata({"tokenizer": vocabulary.tokenizer}), row_group_size=1 << 16)
 
 
 def read_vocabulary(path: Path) -> Vocabulary:

@@ -112,6 +112,8 @@ def test_a_rate_is_taken_in_every_way_of_writing_it(tmp_path: Path, written: str
         ("train_birnn.pad_to", 500),
         ("train_birnn.device", "cuda:1"),
         ("train_birnn.seed", 2**32 - 1),
+        ("engine.workers", 3),
+        ("engine", {"backend": "dask", "workers": None, "address": "tcp://host:8786"}),
         ("sources.imdb.full.hash", SHA256),
         ("sources.imdb.full.hash", "sha1:" + "f" * 40),
         ("sources.imdb.full.hash", None),
@@ -172,6 +174,9 @@ def test_patience_goes_with_a_held_out_part(tmp_path: Path) -> None:
             "md5:7c2ac02c03563afcf9b574c7e56c153a",
             "'md5:7c2ac02c03563afcf9b574c7e56c153a' found, expected sha256:… or sha1:… in hexadecimal, or null",
         ),
+        ("engine.workers", 0, "0 found, expected a whole number from 1, or null"),
+        ("engine.address", "", "'' found, expected a scheduler's address, as tcp://host:8786, or null"),
+        ("engine.backend", "ray", "'ray' found, expected 'loky' or 'dask'"),
         ("sources.imdb.full.size", 1.5, "1.5 found, expected a whole number from 1, or null"),
         ("sources.imdb.full.urls", [], "[] found, expected a list of at least one address"),
         ("sources.imdb.full.urls", "https://x", "'https://x' found, expected a list of at least one address"),
@@ -215,6 +220,12 @@ def test_an_unknown_key_like_no_other_comes_with_all_that_are_known(tmp_path: Pa
     assert problems(tmp_path, changed("build_vocab.xyz", 1)) == [
         "build_vocab.xyz: unknown key; known: tokenizer, min_freq"
     ]
+
+
+def test_a_cluster_needs_an_address(tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, changed("engine.backend", "dask"))
+    assert line.startswith("engine: ")
+    assert line.endswith(" found, expected an address where the backend is dask")
 
 
 @pytest.mark.parametrize("place", ["train_birnn.lr", "sources.imdb.full.size", "train_textcnn", "dataset"])

@@ -209,7 +209,7 @@ def test_a_file_without_a_row_is_refused(text, data):
 
 def test_words_are_matched_with_zeros_for_the_missing(text):
     table = read_vectors(text(b"c 5 6\n<pad> 7 8\na 1 2\nunused 9 9\n"), 2)
-    vectors, found = match(["<unk>", "<pad>", "a", "A", "c", "", "a "], table)
+    vectors, found = match(["<unk>", "<pad>", "a", "A", "c", "", "a "], [table], 2)
     assert vectors.dtype == np.float32
     assert vectors.tolist() == [[0, 0], [0, 0], [1, 2], [0, 0], [5, 6], [0, 0], [0, 0]]
     assert found.tolist() == [False, False, True, False, True, False, False]
@@ -217,8 +217,18 @@ def test_words_are_matched_with_zeros_for_the_missing(text):
 
 def test_no_word_and_every_word_can_be_matched():
     table = vector_table(pa.array(["a", "b"]), np.array([[1, 2], [3, 4]], np.float32))
-    assert match(["x", "y"], table)[0].tolist() == [[0, 0], [0, 0]]
-    assert match(["b", "a"], table)[0].tolist() == [[3, 4], [1, 2]]
+    assert match(["x", "y"], [table], 2)[0].tolist() == [[0, 0], [0, 0]]
+    assert match(["b", "a"], [table], 2)[0].tolist() == [[3, 4], [1, 2]]
+
+
+def test_a_word_of_several_tables_has_the_first_ones_vector():
+    tables = [
+        vector_table(pa.array(words), np.array(rows, np.float32))
+        for words, rows in ((["a", "b"], [[1, 2], [3, 4]]), (["c", "a"], [[5, 6], [7, 8]]))
+    ]
+    vectors, found = match(["c", "a", "d"], tables, 2)
+    assert vectors.tolist() == [[5, 6], [1, 2], [0, 0]]
+    assert found.tolist() == [True, True, False]
 
 
 def write_as_fetch_glove_does(path, table):
@@ -229,7 +239,7 @@ def test_what_is_written_is_read(tmp_path, text):
     table = read_vectors(text(random_rows(300)), 2)
     for name in ("a", "b"):
         write_as_fetch_glove_does(tmp_path / name, table)
-    found = read_vector_table(tmp_path / "a", 2)
+    (found,) = read_vector_table(tmp_path / "a", 2)
     assert found.schema == table.schema
     assert found["word"].to_pylist() == table["word"].to_pylist()
     assert np.array_equal(vectors_of(found).view(np.int32), vectors_of(table).view(np.int32))
@@ -239,10 +249,10 @@ def test_what_is_written_is_read(tmp_path, text):
 def test_a_table_of_another_dim_is_refused(tmp_path, text):
     write_as_fetch_glove_does(tmp_path / "glove.parquet", read_vectors(text(ROWS), 2))
     with pytest.raises(InputError, match=r"glove\.parquet: its vectors have 2 numbers, embed_glove\.dim is 50"):
-        read_vector_table(tmp_path / "glove.parquet", 50)
+        list(read_vector_table(tmp_path / "glove.parquet", 50))
 
 
 def test_a_table_without_vectors_is_refused(tmp_path):
     write_table(tmp_path / "vocab.parquet", pa.table({"word": ["a"], "count": [1]}))
     with pytest.raises(InputError, match=r"vocab\.parquet"):
-        read_vector_table(tmp_path / "vocab.parquet", 2)
+        list(read_vector_table(tmp_path / "vocab.parquet", 2))

@@ -7,6 +7,7 @@ import pytest
 from torchtext.vocab import Vocab
 
 from stages.core.files import InputError, write_json, write_table
+from stages.text.counts import count_words
 from stages.text.tokens import PAD, PAD_INDEX, UNK, UNK_INDEX, whitespace
 from stages.text.vocabulary import Vocabulary, build_vocabulary, read_vocabulary, write_vocabulary
 
@@ -24,37 +25,37 @@ def test_words_order_and_counts_are_torchtexts(min_freq, literals):
     words = whitespace(random_texts(min_freq, literals))
     counter = Counter(chain.from_iterable(words.to_pylist()))
     expected = Vocab(counter, min_freq=min_freq)
-    found, of = build_vocabulary(words, min_freq, "whitespace")
+    found, of, running = build_vocabulary([count_words(words)], min_freq, "whitespace")
     assert found.words == expected.itos
     assert found.counts == [counter[word] for word in expected.itos]
-    assert of == len(counter)
+    assert (of, running) == (len(counter), counter.total())
     assert [expected.stoi[word] for word in found.words] == list(range(len(found.words)))
 
 
 def test_equal_counts_are_in_the_order_of_the_alphabet():
-    found, _ = build_vocabulary(whitespace(["b a c c Z é"]), 1, "whitespace")
+    found, _, _ = build_vocabulary([count_words(whitespace(["b a c c Z é"]))], 1, "whitespace")
     assert found == Vocabulary([UNK, PAD, "c", "a", "b", "z", "é"], [0, 0, 2, 1, 1, 1, 1], "whitespace")
 
 
 def test_a_word_needs_min_freq_occurrences():
     words = whitespace(["three three three two two one"])
-    assert build_vocabulary(words, 3, "whitespace")[0].words == [UNK, PAD, "three"]
-    assert build_vocabulary(words, 2, "whitespace")[0].words == [UNK, PAD, "three", "two"]
+    assert build_vocabulary([count_words(words)], 3, "whitespace")[0].words == [UNK, PAD, "three"]
+    assert build_vocabulary([count_words(words)], 2, "whitespace")[0].words == [UNK, PAD, "three", "two"]
 
 
 def test_a_text_with_the_literal_specials_adds_no_second_one():
-    found, _ = build_vocabulary(whitespace(["<pad> <pad> <UNK> word <unk> <unk>"]), 1, "whitespace")
+    found, _, _ = build_vocabulary([count_words(whitespace(["<pad> <pad> <UNK> word <unk> <unk>"]))], 1, "whitespace")
     assert found.words == [UNK, PAD, "word"]
     assert found.counts == [3, 2, 1]
 
 
 def test_specials_are_at_0_and_1():
-    words = build_vocabulary(whitespace([""]), 1, "whitespace")[0].words
+    words = build_vocabulary([count_words(whitespace([""]))], 1, "whitespace")[0].words
     assert (words[UNK_INDEX], words[PAD_INDEX]) == (words[0], words[1]) == ("<unk>", "<pad>")
 
 
 def test_what_is_written_is_read(tmp_path):
-    vocabulary, _ = build_vocabulary(whitespace(random_texts(0, literals=True)), 1, "whitespace")
+    vocabulary, _, _ = build_vocabulary([count_words(whitespace(random_texts(0, literals=True)))], 1, "whitespace")
     write_vocabulary(tmp_path / "a.parquet", vocabulary)
     write_vocabulary(tmp_path / "b.parquet", vocabulary)
     assert read_vocabulary(tmp_path / "a.parquet") == vocabulary

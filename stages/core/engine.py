@@ -1,0 +1,112 @@
+"""Where work on row groups is done: in this process, by workers of this machine or of a cluster; with the same results.
+
+A worker gets a function, a path and a row group's number, and reads the row group itself: of a cluster, each machine
+sees the same files under the same paths, and runs a copy of this project.
+"""
+
+import importlib
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from stages.core.files import InputError, row_groups
+
+R = TypeVar("R")
+Submit = Callable[..., Any]  # takes a function and its arguments, returns a future
+
+FEW = 16  # row groups whose words are read before a worker of this machine has started
+AHEAD = 3  # row groups per worker that are under way or wait in memory
+PATIENCE = 10  # seconds for a scheduler, and then a worker, to be there
+
+
+class Engine(Protocol):
+    """The keys of params.yaml that this module reads."""
+
+    @property
+    def backend(self) -> str: ...
+    @property
+    def workers(self) -> int | None: ...
+    @property
+    def address(self) -> str | None: ...
+
+
+def each_row_group(path: Path, work: Callable[[Path, int], R], engine: Engine, few: int = FEW) -> Iterator[R]:
+    """Yield work(path, number) of each row group of a table, in their order, with few of them in memory.
+
+    Up to `few` row groups are done here: sooner than a worker of this machine starts.
+
+    Raises InputError as `work` does, and if the workers are not there or end before their work does.
+    """
+    groups, path = range(row_groups(path)), path.resolve()
+    if engine.backend == "loky" and (engine.workers == 1 or len(groups) <= few):
+        yield from (work(path, group) for group in groups)
+        return
+    with (_on_this_machine if engine.backend == "loky" else _on_a_cluster)(engine) as (submit, workers):
+        waiting: deque[Any] = deque()
+        for group in groups:
+            waiting.append(submit(work, path, group))
+            if len(waiting) >= AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+# Not by joblib's Parallel, which waits for ever for work that a cluster has given up (1.6), and takes a cluster of one
+# core for none; but by the executors below it.
+
+
+@contextmanager
+def _on_this_machine(engine: Engine) -> Iterator[tuple[Submit, int]]:
+    from joblib import cpu_count  # here: few row groups need none of it
+    from joblib.externals.loky import get_reusable_executor
+
+    workers = engine.workers or cpu_count()
+    executor = get_reusable_executor(workers, env={"OMP_NUM_THREADS": "1"})  # a core each
+    try:
+        yield executor.submit, workers
+    except BrokenProcessPool as problem:
+        raise InputError("a worker was killed, which a full memory does; try fewer: engine.workers") from problem
+    except BaseException:
+        executor.shutdown(kill_workers=True)
+        raise
+
+
+@contextmanager
+def _on_a_cluster(engine: Engine) -> Iterator[tuple[Submit, int]]:
+    place = engine.address
+    try:
+        dask = importlib.import_module("distributed")
+    except ImportError as problem:
+        raise InputError("engine.backend is dask, which is not installed; uv sync --extra cluster") from problem
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it would say is said below
+    try:
+        # A look first: Dask goes on trying a port that nobody opens
+        socket.create_connection(dask.comm.get_address_host_port(place), PATIENCE).close()
+        client = dask.Client(place, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError, OverflowError) as problem:
+        raise InputError(
+            f"engine.address: no scheduler answers at {place} ({problem}); start one, or engine.backend: loky"
+        ) from problem
+    with client:
+        try:
+            client.wait_for_workers(1, PATIENCE)
+            yield partial(client.submit, pure=False), sum(client.ncores().values())
+        except InputError as problem:
+            raise InputError(f"{problem}\n(from a worker of {place}; it needs the same files)") from problem
+        except TimeoutError as problem:
+            raise InputError(f"no worker of {place} was there in {PATIENCE} seconds; start some") from problem
+        except dask.KilledWorker as problem:
+            raise InputError(f"the workers of {place} were killed one after the other: {problem}") from problem
+        except RuntimeError as problem:
+            if not isinstance(problem.__cause__, ImportError):
+                raise
+            raise InputError(f"a worker of {place}: {problem.__cause__}; it needs a copy of this project") from problem
+        except CancelledError as problem:
+            raise InputError(f"the scheduler at {place} has gone; start it, then the same command") from problem
