@@ -39,7 +39,7 @@ from tests.test_report import FLAGS, Watched
 from tests.vision.tiny import SHAPES, Folder, drawn, params
 
 ODD = [
-    "$5 to $10, [more]",
+    "$5 to\n$10, [more]",
     '<b class="x">bold<script>alert(1)<i>',
     "a class whose name goes on for long. " * 3 + "v1.0",
 ]
@@ -146,7 +146,8 @@ def test_the_figures_are_those_of_the_predictions(run: Run) -> None:
             assert recall == pytest.approx(dict(zip(run.classes, recalls, strict=True)))
         else:
             assert recall == pytest.approx(np.mean(recalls))
-        predicted = csv.read_csv(folder / f"confusion_{name}.csv").to_pydict()
+        lines = csv.ParseOptions(newlines_in_values=True)
+        predicted = csv.read_csv(folder / f"confusion_{name}.csv", parse_options=lines).to_pydict()
         assert predicted["actual"] == table["label"].to_pylist()
         assert predicted["predicted"] == [run.classes[answer] for answer in answers]
 
@@ -170,7 +171,8 @@ def test_answers_name_the_classes(run: Run) -> None:
         said = json.loads(as_json(example, answers))["models"]
         for name, answer in said.items():
             assert list(answer["probabilities"]) == run.classes
-            assert f"{name}: {answer['class']} (" in as_line(example, answers)
+            assert f"{name}: {' '.join(answer['class'].split())} (" in as_line(example, answers)
+        assert "\n" not in as_line(example, answers)
 
 
 def test_names_are_text_in_the_page_and_the_textbook_is_not_there(run: Run) -> None:

@@ -67,7 +67,8 @@ def best(answer: Mapping[str, float]) -> str:
 
 def as_line(example: Example, answers: Answers) -> str:
     """Return `model: class (probability)` of each model and the example, with tabs between."""
-    said = [f"{model}: {best(answer)} ({max(answer.values()):.3f})" for model, answer in answers.models.items()]
+    classes = {model: " ".join(best(answer).split()) for model, answer in answers.models.items()}  # no line break in it
+    said = [f"{model}: {classes[model]} ({max(answer.values()):.3f})" for model, answer in answers.models.items()]
     return "\t".join([*said, example.shown])
 
 

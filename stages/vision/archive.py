@@ -81,8 +81,8 @@ def _places(source: Path, files: list[File], layout: str, *, split: bool) -> Pla
                 raise InputError(f"{file.where} is there twice")
             inside[f"{place}/{name}"] = file
     # Without halves any folder looks like a class's: a README in it makes none
-    is_sign = (lambda _: True) if split else _has_suffix
-    roots = {root: places for root, places in roots.items() if any(any(map(is_sign, ids)) for ids in places.values())}
+    counts = any if split else _has_picture
+    roots = {root: places for root, places in roots.items() if any(map(counts, places.values()))}
     if len(roots) > 1:
         found = _some([root or "." for root in roots])
         raise InputError(f"{source}: more than one data set: in {found}; {layout}, one … for all")
@@ -114,8 +114,8 @@ def _label(name: str) -> str:
     return name.split("/")[-2]
 
 
-def _has_suffix(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
+def _has_picture(files: Files) -> bool:
+    return any(PurePosixPath(name).suffix.lower() in SUFFIXES for name in files)
 
 
 def _is_litter(name: str) -> bool:

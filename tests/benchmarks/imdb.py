@@ -21,7 +21,7 @@ STAGES = {  # stage -> its arguments, as in dvc.yaml
     "download_imdb": "train.parquet test.parquet",
     "build_vocab": "train.parquet vocab.parquet",
     "tensorize": "train.parquet test.parquet vocab.parquet train.safetensors test.safetensors",
-    "fetch_glove": "glove.parquet",
+    "fetch_glove": "train.parquet glove.parquet",
     "embed_glove": "vocab.parquet glove.parquet glove.safetensors coverage.json",
 }
 BENCHMARK = "tests.benchmarks.imdb"  # not __name__, which is __main__ here

@@ -140,7 +140,7 @@ def test_a_link_to_a_file_is_that_file(folder: Path, tmp_path: Path) -> None:
         ({}, "no picture in a class's folder; expected …/{train,test}/<class>/<picture> or …/<class>/<picture>"),
         ({"0.png": png(), "1.png": png()}, "no picture in a class's folder; expected"),
         ({"a/0.png": png(), "a/1.png": png()}, "only one class: 'a'; expected"),
-        ({"a/0.png": png(), "a/1.png": png(), "b/0.png": png()}, "class 'b': a single example; expected two or more"),
+        ({"a/0.png": png(), "a/1.png": png(), "b/0.png": png()}, "class 'b': a single example; expected"),
         (WHOLE | {"empty/": b""}, "no picture in 'empty'; expected"),
         (WHOLE | {"empty/.DS_Store": b""}, "no picture in 'empty'; expected"),
         (WHOLE | {f"{CLASSES[0]}/more/9.png": png()}, f"more than one data set: in '.', '{CLASSES[0]}'; expected"),
