@@ -28,7 +28,7 @@ class Team(NamedTuple):
 def stranger(project: Project) -> dict[str, str]:
     """The environment of someone whom no bucket lets in."""
     kept = {name: value for name, value in project.environment.items() if not name.startswith("AWS_")}
-    nowhere = dict.fromkeys(("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"), os.devnull)
+    nowhere = dict.fromkeys(("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"), "no-such-file")
     return kept | nowhere | {"AWS_EC2_METADATA_DISABLED": "true"}
 
 
