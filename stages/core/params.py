@@ -78,7 +78,7 @@ Patience = Annotated[
 ]
 Device = Annotated[str, _allowed("auto, cpu, mps, cuda or cuda:N", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 Launcher = Annotated[
-    str, _allowed("python, or torchrun and its options", pattern=r"^(python|torchrun( [\w.,:=/@-]+)*)$")
+    str, _allowed("python, or torchrun and its options", pattern=r"^(python|torchrun( [\w.,:=/@\[\]-]+)*)$")
 ]
 HashOrNull = Annotated[
     str | None,
@@ -239,8 +239,8 @@ class Finetune(TrainPictures):
 
 
 class Params(Section):
-    launcher: Launcher
     dataset: Literal["sample", "full"]
+    launcher: Launcher
     sources: Sources
     build_vocab: BuildVocab
     tensorize: Tensorize

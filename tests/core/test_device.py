@@ -121,10 +121,10 @@ def test_each_process_has_a_gpu_of_its_own(name: str, expected: str) -> None:
 
 @pytest.mark.usefixtures("two_processes")
 def test_a_gpu_for_two_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="^device: cuda:0 is one for several processes; set it to auto, cuda or cpu"):
+    with pytest.raises(InputError, match=r"^device: cuda:0 is one for several processes; set it to auto, cuda or cpu"):
         prepare(Wishes(device="cuda:0"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(InputError, match="^device: a GPU for each process, but this machine has 1: torchrun --nproc"):
+    with pytest.raises(InputError, match=r"^device: a GPU for each process, but this machine has 1: torchrun --nproc"):
         prepare(Wishes(device="cuda"))
 
 
