@@ -190,10 +190,8 @@ def best_epoch(curves: list[dict[str, float]]) -> int:
 
 def _is_over(curves: list[dict[str, float]], schedule: Schedule) -> bool:
     """Whether all epochs are done, or `patience` of them since the best."""
-    epochs, patience = schedule.epochs, schedule.patience
-    if len(curves) == epochs or not curves or patience is None or not schedule.validation_fraction:
-        return len(curves) == epochs
-    return len(curves) - best_epoch(curves) >= patience
+    waited = len(curves) - best_epoch(curves) if curves and schedule.validation_fraction else 0
+    return len(curves) == schedule.epochs or (schedule.patience is not None and waited >= schedule.patience)
 
 
 def _score_epoch(model: nn.Module, scored: Batches, part: str, hardware: Hardware, progress: Progress) -> None:
