@@ -85,7 +85,7 @@ Patience = Annotated[
 ]
 Device = Annotated[str, _allowed("auto, cpu, mps, cuda or cuda:N", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 Launcher = Annotated[
-    str, _allowed("python, or torchrun and its options", pattern=r"^(python|torchrun( [\w.,:=/@-]+)*)$")
+    str, _allowed("python, or torchrun and its options", pattern=r"^(python|torchrun( [\w.,:=/@\[\]-]+)*)$")
 ]
 HashOrNull = Annotated[
     str | None,
@@ -274,8 +274,8 @@ class Finetune(TrainPictures):
 
 
 class Params(Section):
-    launcher: Launcher
     dataset: Literal["sample", "full", "own"]
+    launcher: Launcher
     own: Own
     sources: Sources
     engine: Annotated[Engine, AfterValidator(_with_address), _allowed("an address where the backend is dask")]

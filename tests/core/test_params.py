@@ -85,6 +85,17 @@ def test_validation_returns_the_values_of_the_file() -> None:
     assert load_params(ROOT / "params.yaml").model_dump() == VALUES
 
 
+@pytest.mark.parametrize("launcher", ["python", "torchrun", "torchrun --nproc-per-node 2 --rdzv-endpoint=[::1]:29400"])
+def test_trainings_are_started_by_python_or_torchrun(tmp_path: Path, launcher: str) -> None:
+    assert load(tmp_path, changed("launcher", launcher)).launcher == launcher
+
+
+@pytest.mark.parametrize("launcher", ["", "python3", "torchrun; true", "torchrun $HOME", "python -m pdb", "torchrun2"])
+def test_other_launchers_are_refused(tmp_path: Path, launcher: str) -> None:
+    (line,) = problems(tmp_path, changed("launcher", launcher))
+    assert line == f"launcher: {launcher!r} found, expected python, or torchrun and its options"
+
+
 def test_a_float_may_be_written_as_a_string(tmp_path: Path) -> None:
     # What `dvc exp run -S lr=1e-5` leaves behind
     text = yaml.safe_dump(replaced(VALUES, lambda value: repr(value) if isinstance(value, float) else value))
@@ -270,7 +281,7 @@ def test_all_problems_come_in_one_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "# nothing but a comment\n"])
 def test_an_empty_file_is_refused(tmp_path: Path, text: str) -> None:
     (line,) = problems(tmp_path, text)
-    assert line.startswith("the file: None found, expected a section with the keys dataset, own, sources, ")
+    assert line.startswith("the file: None found, expected a section with the keys dataset, launcher, own, sources, ")
 
 
 @pytest.mark.parametrize(
