@@ -75,7 +75,7 @@ def test_the_bytes_of_a_cluster_are_the_same(
 def test_the_bytes_are_the_same_where_counts_wait_on_disk(
     tables: dict[str, pa.Table], expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counts, "HELD", 30_000)
-    monkeypatch.setattr(counts, "BLOCK", 200)
+    monkeypatch.setattr(counts, "HELD", 10_000)
+    monkeypatch.setattr(counts, "BLOCK", 50)
     monkeypatch.setattr(counts, "FAN", 3)
     assert prepare(tmp_path, tables, 10, workers=1) == expected
