@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from distributed import Client
+
 from stages.core.files import InputError, read_row_groups
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +40,11 @@ class Cluster:
     def start_worker(self) -> subprocess.Popen[bytes]:
         """Start one that nobody starts again."""
         return self._start("worker", self.address, "--nthreads", "1", "--no-nanny")
+
+    def wait_for(self, workers: int) -> None:
+        """Wait until so many are there."""
+        with Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(workers, 60)
 
     def stop(self) -> None:
         for process in reversed(self.processes):
@@ -71,3 +78,8 @@ def numbers_slowly(path: Path, group: int, *, folder: Path) -> list[int]:
     (folder / str(os.getpid())).touch()
     time.sleep(0.3)
     return numbers(path, group)
+
+
+def sleep_long(path: Path, group: int, *, folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+    time.sleep(300)

@@ -142,6 +142,7 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     try:
         cluster.start_worker()
         cluster.start_worker()
+        cluster.wait_for(2)
         yield cluster
     finally:
         cluster.stop()

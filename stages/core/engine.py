@@ -22,7 +22,7 @@ R = TypeVar("R")
 Submit = Callable[..., Any]  # takes a function and its arguments, returns a future
 
 FEW = 16  # row groups whose words are read before a worker of this machine has started
-AHEAD = 3  # row groups per worker that are under way or wait in memory
+AHEAD = 2  # row groups per worker that are under way or wait in memory; with more, loky stumbles when it is stopped
 PATIENCE = 10  # seconds for a scheduler, and then a worker, to be there
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from stages.core.files import replacing, unreadable
 
-_DTYPES = {"int64": "I64", "int32": "I32", "float32": "F32"}  # NumPy's names -> safetensors'
+_DTYPES = {"int64": "I64", "float32": "F32", "int32": "I32"}  # NumPy's names -> safetensors', in its files' order
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], about: dict[str, Any] | None = None) -> None:
@@ -53,7 +53,7 @@ def write_in_parts(path: Path, parts: Iterable[dict[str, np.ndarray]], about: di
                 rows[name] += len(array)
         header: dict[str, Any] = {"__metadata__": {"about": json.dumps(about, ensure_ascii=False)}}
         start = 0
-        names = sorted(files, key=lambda name: (-like[name].itemsize, name))  # safetensors' own order
+        names = sorted(files, key=lambda name: (list(_DTYPES).index(like[name].dtype.name), name))
         for name in names:
             end = start + files[name].tell()
             shape = [rows[name], *like[name].shape[1:]]

@@ -44,8 +44,8 @@ def add_up(counts: Iterable[pa.Table], folder: Path) -> Iterator[pa.Table]:
             held.append(table)
             if _size(held) > HELD:
                 held = [_sum(held)]
-            if _size(held) > HELD // 2 and len(held) == 1:  # the sum itself is large
-                files.append(_write(next(paths), _blocks(held.pop())))
+                if _size(held) > HELD // 2:
+                    files.append(_write(next(paths), _blocks(held.pop())))
         while len(files) > FAN:
             some, files = files[:FAN], files[FAN:]
             files.append(_write(next(paths), _merge([*map(_read, some)])))

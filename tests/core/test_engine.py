@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import pyarrow as pa
 import pytest
 
@@ -113,8 +114,7 @@ def test_a_cluster_goes_on_without_a_worker_that_was_killed(table: Path, dask: C
     killer = threading.Thread(target=kill_at_work)
     killer.start()
     work = partial(cluster.numbers_slowly, folder=tmp_path)
-    while len(dask_workers(dask)) < 3:
-        time.sleep(0.05)
+    dask.wait_for(3)
     found = list(each_row_group(table, work, Wishes("dask", address=dask.address)))
     killer.join()
     assert victim.wait() == -signal.SIGKILL
@@ -126,6 +126,7 @@ def test_work_that_kills_every_worker_is_one_error(table: Path, tmp_path: Path) 
     try:
         for _ in range(4):
             doomed.start_worker()
+        doomed.wait_for(4)
         with pytest.raises(InputError, match=rf"workers of {doomed.address} were killed one after the other"):
             list(each_row_group(table, cluster.die_at_the_third, Wishes("dask", address=doomed.address)))
     finally:
@@ -139,17 +140,32 @@ def test_a_worker_without_the_project_is_one_error(
     strange = Cluster(tmp_path)
     try:
         strange.start_worker()
+        strange.wait_for(1)
         with pytest.raises(InputError, match=r"No module named '\w+'; it needs a copy of this project"):
             list(each_row_group(table, cluster.numbers, Wishes("dask", address=strange.address)))
     finally:
         strange.stop()
 
 
-def dask_workers(dask: Cluster) -> list[str]:
-    from distributed import Client
-
-    with Client(dask.address, set_as_default=False) as client:
-        return list(client.ncores())
+@pytest.mark.parametrize("whole_group", [True, False])
+def test_ctrl_c_ends_the_workers(table: Path, tmp_path: Path, whole_group: bool) -> None:
+    code = (
+        "import functools, pathlib, types; from stages.core import cli, engine; from tests.cluster import sleep_long; "
+        f"wishes = types.SimpleNamespace(backend='loky', workers=2); folder = pathlib.Path({str(tmp_path)!r}); "
+        f"work = functools.partial(sleep_long, folder=folder); table = pathlib.Path({str(table)!r})\n"
+        "with cli.reporting(): list(engine.each_row_group(table, work, wishes))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=cluster.ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while len(started := [int(path.name) for path in tmp_path.iterdir()]) < 2:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT) if whole_group else process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert process.stderr
+    assert process.stderr.read() == ""
+    for worker in started:
+        assert not psutil.pid_exists(worker)
 
 
 def free_port() -> int:

@@ -10,7 +10,17 @@ import torch
 from safetensors import safe_open
 
 from stages.core.cli import reporting, run
-from stages.core.files import InputError, read_json, read_table, replacing, write_csv, write_json, write_table
+from stages.core.files import (
+    InputError,
+    read_json,
+    read_row_groups,
+    read_table,
+    replacing,
+    row_groups,
+    write_csv,
+    write_json,
+    write_table,
+)
 from stages.core.tensors import read_tensors, write_tensors
 
 ROOT = Path(__file__).parents[2]
@@ -196,6 +206,24 @@ def test_a_table_without_a_wanted_column_is_named_with_the_column(tmp_path: Path
     write_table(tmp_path / "file", TABLE)
     with pytest.raises(InputError, match=r"file: .*\brating\b"):
         read_table(tmp_path / "file", ["text", "rating"])
+
+
+def test_row_groups_are_read_one_by_one(tmp_path: Path) -> None:
+    write_table(tmp_path / "file", TABLE, 2)
+    assert row_groups(tmp_path / "file") == 2
+    assert [table.to_pydict() for table in read_row_groups(tmp_path / "file", ["label"])] == [
+        {"label": [0, 1]},
+        {"label": [1]},
+    ]
+    assert [len(table) for table in read_row_groups(tmp_path / "file", ["text"], [1])] == [1]
+    with pytest.raises(InputError, match=r"file: no column rating\nmake it again"):
+        list(read_row_groups(tmp_path / "file", ["text", "rating"]))
+    (tmp_path / "file").write_bytes((tmp_path / "file").read_bytes()[:-9])
+    for path in (tmp_path / "file", tmp_path / "missing"):
+        with pytest.raises(InputError, match=rf"{path}: (?s:.*)make it again"):
+            list(read_row_groups(path, ["text"]))
+        with pytest.raises(InputError, match=rf"{path}: (?s:.*)make it again"):
+            row_groups(path)
 
 
 # The scripts' guard
