@@ -216,5 +216,7 @@ def test_a_half_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_halves_of_other_classes_are_refused(tmp_path: Path) -> None:
     rows = [row for row in ROWS if (row["split"], row["label"]) != ("test", "-1")]
     assert refused(write(tmp_path / "a.csv", rows), SPLIT) == "classes in train that test has not: '-1'"
+    rows = [row for row in ROWS if (row["split"], row["label"]) != ("train", "1")]
+    assert refused(write(tmp_path / "a.csv", rows), SPLIT) == "classes in test that train has not: '1'"
     rows = [row | {"split": "train"} for row in ROWS]
     assert refused(write(tmp_path / "a.csv", rows), SPLIT) == "classes in train that test has not: '-1', '0.50', '1'"
