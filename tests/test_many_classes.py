@@ -25,6 +25,7 @@ from stages.page.render import write_page
 from stages.page.reviews import review_part
 from stages.text.birnn import BiRNN
 from stages.text.classify import ReviewModels
+from stages.text.counts import count_words
 from stages.text.lines import Review
 from stages.text.reviews import SCHEMA
 from stages.text.textcnn import TextCNN
@@ -67,9 +68,13 @@ class Run:
             rows = [(f"{half}/{i} {n:02}", f"sign{n} word{i}", name, None) for i, n, name in every]
             write_table(path, pa.table(list(zip(*rows, strict=True)), schema=SCHEMA))
         words = tokenizer("whitespace")(pq.read_table(halves["train"])["text"].to_pylist())
-        write_vocabulary(self.artifacts / "vocab.parquet", build_vocabulary(words, 1, "whitespace")[0])
+        write_vocabulary(self.artifacts / "vocab.parquet", build_vocabulary([count_words(words)], 1, "whitespace")[0])
         ragged = [self.artifacts / f"reviews/{half}.safetensors" for half in halves]
-        monkeypatch.setattr(tensorize, "load_params", lambda: SimpleNamespace(tensorize=SimpleNamespace(max_len=9)))
+        wishes = SimpleNamespace(
+            tensorize=SimpleNamespace(max_len=9),
+            engine=SimpleNamespace(backend="loky", workers=1, address=None),
+        )
+        monkeypatch.setattr(tensorize, "load_params", lambda: wishes)
         tensorize.main(*halves.values(), self.artifacts / "vocab.parquet", *ragged)
         size = len(read_vocabulary(self.artifacts / "vocab.parquet").words)
         write_tensors(self.artifacts / "glove.safetensors", {"vectors": torch.randn(size, 4)})
