@@ -15,7 +15,9 @@ def lists(words: list[list[str]]) -> pa.ListArray:
     return pa.array(words, pa.list_(pa.string()))
 
 
-@pytest.mark.parametrize(("held", "block", "fan"), [(1 << 26, 1 << 16, 32), (200, 3, 2), (500, 5, 2), (1000, 7, 3), (1, 1, 2)])
+@pytest.mark.parametrize(
+    ("held", "block", "fan"), [(1 << 26, 1 << 16, 32), (200, 3, 2), (500, 5, 2), (1000, 7, 3), (1, 1, 2)]
+)
 def test_counts_of_many_tables_are_those_of_all_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int, block: int, fan: int
 ) -> None:
