@@ -263,5 +263,5 @@ if __name__ == "__main__":
     if given.child:
         measure_here(given.child, globals())
     else:
-        lists = [[int(number) for number in text.split(",")] for text in (given.times, given.workers)]
-        main(given.archive, given.vectors, *lists, given.out)
+        times, workers = ([int(number) for number in text.split(",")] for text in (given.times, given.workers))
+        main(given.archive, given.vectors, times, workers, given.out)
