@@ -8,8 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-from distributed import Client
-
 from stages.core.files import InputError, read_row_groups
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +41,8 @@ class Cluster:
 
     def wait_for(self, workers: int) -> None:
         """Wait until so many are there."""
+        from distributed import Client  # here: workers that import their work from this file need none of it
+
         with Client(self.address, set_as_default=False) as client:
             client.wait_for_workers(workers, 60)
 

@@ -37,15 +37,15 @@ class Engine(Protocol):
     def address(self) -> str | None: ...
 
 
-def each_row_group(path: Path, work: Callable[[Path, int], R], engine: Engine, few: int = FEW) -> Iterator[R]:
+def each_row_group(path: Path, work: Callable[[Path, int], R], engine: Engine, few: int | None = None) -> Iterator[R]:
     """Yield work(path, number) of each row group of a table, in their order, with few of them in memory.
 
-    Up to `few` row groups are done here: sooner than a worker of this machine starts.
+    Up to `few` row groups, or FEW, are done here: sooner than a worker of this machine starts.
 
     Raises InputError as `work` does, and if the workers are not there or end before their work does.
     """
     groups, path = range(row_groups(path)), path.resolve()
-    if engine.backend == "loky" and (engine.workers == 1 or len(groups) <= few):
+    if engine.backend == "loky" and (engine.workers == 1 or len(groups) <= (few or FEW)):
         yield from (work(path, group) for group in groups)
         return
     with (_on_this_machine if engine.backend == "loky" else _on_a_cluster)(engine) as (submit, workers):

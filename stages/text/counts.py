@@ -13,8 +13,8 @@ from stages.core.files import read_row_groups
 from stages.text.tokens import tokenizer
 
 SCHEMA = pa.schema([("word", pa.string()), ("count", pa.int64())])
-HELD = 1 << 26  # bytes of counts in memory
-BLOCK = 1 << 16  # words of a file in memory
+HELD = 1 << 24  # bytes of counts in memory
+BLOCK = 1 << 14  # words of a file in memory
 FAN = 32  # files merged at a time
 
 

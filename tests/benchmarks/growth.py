@@ -5,7 +5,7 @@
 Without files: the sample's reviews and vectors. Each copy of the reviews has words of its own: a share of the words
 is spelled anew, so large that distinct words grow as in the reviews themselves (Heaps' law, its exponent measured
 there). Each measurement is a process of its own; imports are left out. Peak memory is that of the process with its
-workers, what they share counted once. predict answers one row in fifty, with a TextCNN of random weights.
+workers, libraries that they share counted in each. predict answers one row in fifty, with a TextCNN of random weights.
 """
 
 import argparse
@@ -135,7 +135,7 @@ def measured(found: dict[str, float]) -> Iterator[None]:
         total = 0.0
         for process in (me, *me.children(recursive=True)):
             try:
-                total += getattr(process.memory_full_info(), "pss", process.memory_info().rss)
+                total += process.memory_info().rss
                 cpu[process.pid] = sum(process.cpu_times()[:2])
             except psutil.NoSuchProcess:
                 continue
@@ -263,5 +263,5 @@ if __name__ == "__main__":
     if given.child:
         measure_here(given.child, globals())
     else:
-        lists = [[int(number) for number in text.split(",")] for text in (given.times, given.workers)]
-        main(given.archive, given.vectors, *lists, given.out)
+        times, workers = ([int(number) for number in text.split(",")] for text in (given.times, given.workers))
+        main(given.archive, given.vectors, times, workers, given.out)

@@ -11,6 +11,7 @@ from safetensors import safe_open
 
 from stages.core.cli import reporting, run
 from stages.core.files import (
+    ROWS,
     InputError,
     read_json,
     read_row_groups,
@@ -206,6 +207,11 @@ def test_a_table_without_a_wanted_column_is_named_with_the_column(tmp_path: Path
     write_table(tmp_path / "file", TABLE)
     with pytest.raises(InputError, match=r"file: .*\brating\b"):
         read_table(tmp_path / "file", ["text", "rating"])
+
+
+def test_a_row_group_has_so_many_rows_at_most(tmp_path: Path) -> None:
+    write_table(tmp_path / "file", pa.table({"number": range(ROWS + 1)}))
+    assert [len(table) for table in read_row_groups(tmp_path / "file", ["number"])] == [ROWS, 1]
 
 
 def test_row_groups_are_read_one_by_one(tmp_path: Path) -> None:
