@@ -73,7 +73,7 @@ def _on_this_machine(engine: Engine) -> Iterator[tuple[Submit, int]]:
         yield executor.submit, workers
     except BrokenProcessPool as problem:
         raise InputError("a worker was killed, which a full memory does; try fewer: engine.workers") from problem
-    except BaseException:
+    except (KeyboardInterrupt, GeneratorExit):  # after an error workers end what they are at, soon
         executor.shutdown(kill_workers=True)
         raise
 
