@@ -3,6 +3,7 @@
 import errno
 import inspect
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,5 +41,8 @@ def reporting() -> Iterator[None]:
             raise
         place = f"{problem.filename}: " if problem.filename else ""
         sys.exit(f"error: {place}{os.strerror(problem.errno)}\nmake room or give access there, then: dvc repro")
+    except sqlite3.OperationalError as problem:  # in the notes that DVC keeps on files; dvclive opens them
+        place = "its site cache (/var/tmp/dvc)"
+        sys.exit(f"error: DVC's notes on files: {problem}\nmake room or give access in {place}, then: dvc repro")
     except KeyboardInterrupt:
         sys.exit(130)

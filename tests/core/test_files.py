@@ -1,5 +1,6 @@
 import json
 import subprocess
+import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -281,6 +282,12 @@ def test_ctrl_c_is_exit_code_130_without_a_traceback() -> None:
     with pytest.raises(SystemExit) as caught, reporting():
         raise KeyboardInterrupt
     assert caught.value.code == 130
+
+
+def test_a_disk_too_full_for_dvcs_notes_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as caught, reporting():
+        sqlite3.connect(tmp_path / "no folder" / "cache.db")
+    assert str(caught.value.code).startswith("error: DVC's notes on files: unable to open database file\nmake room")
 
 
 def test_run_passes_the_arguments_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:

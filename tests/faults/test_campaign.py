@@ -69,7 +69,7 @@ def test_a_pipeline_that_is_killed_ends_as_one_that_was_not(
     kills = request.config.getoption("--kills")
     chance = random.Random(kills)
     cache = tmp_path / "cache"
-    project, done, rounds, locks = None, 0, 0, 0
+    project, done, rounds, locks, busy = None, 0, 0, 0, 0
     killed = False
     while done < kills or project is not None:
         if project is None:
@@ -91,6 +91,10 @@ def test_a_pipeline_that_is_killed_ends_as_one_that_was_not(
             project.git("checkout", "dvc.lock")
             locks, killed = locks + 1, False
             continue
+        if process.returncode and killed and "Directory not empty" in said.read_text()[before:]:
+            # DVC clears a folder away in which the training goes on that its killed forerunner had started
+            busy, killed = busy + 1, False
+            continue
         assert process.returncode == 0, said.read_text()
         while orphans(project.folder):
             time.sleep(0.1)
@@ -99,7 +103,7 @@ def test_a_pipeline_that_is_killed_ends_as_one_that_was_not(
         assert not list((cache / "checkpoints").glob("[!.]*.pt"))
         assert not [path for path in project.folder.rglob("*.tmp") if ".dvc" not in path.parts]
         project = None
-    print(f"{done} kills, {rounds} pipelines, {locks} half-written dvc.lock, nothing lost")
+    print(f"{done} kills, {rounds} pipelines, {locks} half-written dvc.lock, {busy} folders not empty, nothing lost")
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from tests.vision.tiny import ARCH, Folder
 
 ROOT = Path(__file__).parents[2]
 KILLS = 2  # of each training, in a row
+SIZES = {"image_size": 32, "batch_size": 8}
 EPOCHS = {"train_birnn": 150, "train_textcnn": 150, "finetune": 20}  # some seconds
 
 
@@ -27,7 +28,7 @@ class Training:
         self.folder, self.stage, self.inputs = folder, stage, inputs
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         params[stage] |= {"device": "cpu", "threads": 1, "epochs": EPOCHS[stage]} | changes
-        sizes = {"image_size": {"sample": 32, "full": 32}, "batch_size": {"sample": 8, "full": 8}}
+        sizes = {key: dict.fromkeys(("sample", "full", "own"), size) for key, size in SIZES.items()}
         params["pictures"] = {"arch": ARCH} | sizes
         folder.mkdir(exist_ok=True)
         (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
