@@ -1,6 +1,6 @@
 import json
-import subprocess
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
