@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from stages.core.files import InputError, read_row_groups
-from stages.text.tokens import Encoded, indices, tokenizer
+from stages.text.tokens import Encoded, index_of, indices, tokenizer
 from stages.text.vocabulary import read_vocabulary
 
 
@@ -25,9 +25,9 @@ def encode_row_group(
 
     Raises InputError for a label that is not among the classes.
     """
-    name, words = _vocabulary(vocab, version)
+    name, index = _vocabulary(vocab, version)
     (table,) = read_row_groups(reviews, ["text", "label"], [group])
-    ids, lengths = indices(tokenizer(name)(table["text"].to_pylist()), words, max_len)
+    ids, lengths = indices(tokenizer(name)(table["text"].to_pylist()), index, max_len)
     labels = compute.index_in(table["label"].combine_chunks(), value_set=pa.array(classes))
     if labels.null_count:
         other = table["label"].filter(labels.is_null())[0].as_py()
@@ -36,6 +36,6 @@ def encode_row_group(
 
 
 @lru_cache(maxsize=1)
-def _vocabulary(path: Path, version: int) -> tuple[str, pa.Array]:
+def _vocabulary(path: Path, version: int) -> tuple[str, dict[str, int]]:
     vocabulary = read_vocabulary(path)
-    return vocabulary.tokenizer, pa.array(vocabulary.words)
+    return vocabulary.tokenizer, index_of(vocabulary.words)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stages.core.files import InputError
 from stages.core.tensors import read_tensors, write_in_parts, write_tensors
-from stages.text.tokens import Encoded, indices
+from stages.text.tokens import Encoded, index_of, indices
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def encode(words: pa.ListArray, vocabulary: list[str], max_len: int) -> tuple[Te
 
     A word outside the vocabulary is <unk>, a text of no words a single <unk>.
     """
-    ids, lengths = indices(words, pa.array(vocabulary), max_len)
+    ids, lengths = indices(words, index_of(vocabulary), max_len)
     offsets = np.concatenate([[0], lengths.cumsum(dtype=np.int64)])
     return torch.from_numpy(ids.copy()), torch.from_numpy(offsets)
 

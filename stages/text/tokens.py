@@ -1,6 +1,6 @@
 """From texts to words, and to their indices, a column at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -43,13 +43,19 @@ def characters(texts: list[str]) -> pa.ListArray:
     return pa.array([list("".join(text.lower().split())) for text in texts], pa.list_(pa.string()))
 
 
-def indices(words: pa.ListArray, vocabulary: pa.Array, max_len: int) -> tuple[np.ndarray, np.ndarray]:
+def index_of(words: list[str]) -> dict[str, int]:
+    return {word: place for place, word in enumerate(words)}
+
+
+def indices(words: pa.ListArray, index: Mapping[str, int], max_len: int) -> tuple[np.ndarray, np.ndarray]:
     """Return ids int32 (tokens,) of each text's first `max_len` words, one text after the other, and lengths (texts,).
 
-    A word outside the vocabulary is <unk>, a text of no words a single <unk>.
+    `index` gives each word of the vocabulary its place. A word outside it is <unk>, a text of no words a single <unk>.
     """
     wordless = compute.equal(compute.list_value_length(words), 0)
     words = compute.if_else(wordless, pa.scalar([UNK], words.type), words)
     words = compute.list_slice(words, 0, max_len)
-    ids = compute.index_in(words.flatten(), value_set=vocabulary).fill_null(UNK_INDEX)
-    return ids.to_numpy(), compute.list_value_length(words).to_numpy()
+    # Each distinct word is looked up once, in a table made once: Arrow's index_in would make one of its own each time
+    coded = words.flatten().dictionary_encode()
+    known = np.array([index.get(word, UNK_INDEX) for word in coded.dictionary.to_pylist()], np.int32)
+    return known[coded.indices], compute.list_value_length(words).to_numpy()
