@@ -60,6 +60,12 @@ def _with_address(engine: "Engine") -> "Engine":
     return engine
 
 
+def _embedded_alone(urls: list[Any]) -> list[Any]:
+    if "embedded" in urls and len(urls) > 1:  # it is always there: no other would be tried
+        raise ValueError("embedded alone")
+    return urls
+
+
 def _allowed(text: str, **limits: Any) -> Any:
     return Field(description=text, **limits)
 
@@ -117,7 +123,11 @@ Mirror = Annotated[
 
 
 class Source(Section):
-    urls: Annotated[list[Mirror], _allowed("a list of at least one address", min_length=1)]
+    urls: Annotated[
+        list[Mirror],
+        AfterValidator(_embedded_alone),
+        _allowed("a list of at least one address, or embedded alone", min_length=1),
+    ]
     hash: HashOrNull
     size: CountOrNull
 

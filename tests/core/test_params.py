@@ -197,9 +197,18 @@ def test_patience_goes_with_a_held_out_part(tmp_path: Path) -> None:
         ("engine.address", "", "'' found, expected a scheduler's address, as tcp://host:8786, or null"),
         ("engine.backend", "ray", "'ray' found, expected 'loky' or 'dask'"),
         ("sources.imdb.full.size", 1.5, "1.5 found, expected a whole number from 1, or null"),
-        ("sources.imdb.full.urls", [], "[] found, expected a list of at least one address"),
-        ("sources.imdb.full.urls", "https://x", "'https://x' found, expected a list of at least one address"),
-        ("sources.imdb.full.urls", None, "None found, expected a list of at least one address"),
+        ("sources.imdb.full.urls", [], "[] found, expected a list of at least one address, or embedded alone"),
+        (
+            "sources.imdb.full.urls",
+            "https://x",
+            "'https://x' found, expected a list of at least one address, or embedded alone",
+        ),
+        ("sources.imdb.full.urls", None, "None found, expected a list of at least one address, or embedded alone"),
+        (
+            "sources.glove.own.urls",
+            ["/v.txt", "embedded"],
+            "['/v.txt', 'embedded'] found, expected a list of at least one address, or embedded alone",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path: Path, place: str, value: Any, line: str) -> None:
@@ -269,7 +278,7 @@ def test_all_problems_come_in_one_error(tmp_path: Path) -> None:
     assert problems(tmp_path, yaml.safe_dump(values)) == [
         "dataset: missing; add it",
         "evaluate.threads: missing; add it",
-        "sources.glove.sample.urls: [] found, expected a list of at least one address",
+        "sources.glove.sample.urls: [] found, expected a list of at least one address, or embedded alone",
         "tensorize: None found, expected a section with the keys max_len",
         "train_birnn.epoch: unknown key; did you mean epochs?",
         "train_birnn.epochs: 2.5 found, expected a whole number from 1",
