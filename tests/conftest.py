@@ -19,7 +19,7 @@ from stages.core.files import read_json, write_json, write_table
 from stages.core.tensors import write_tensors
 from stages.text.birnn import BiRNN
 from stages.text.counts import count_words
-from stages.text.ragged import Reviews, encode, write_reviews
+from stages.text.ragged import Reviews, encode
 from stages.text.reviews import SCHEMA
 from stages.text.textcnn import TextCNN
 from stages.text.tokens import tokenizer
@@ -27,6 +27,7 @@ from stages.text.train import train
 from stages.text.vocabulary import build_vocabulary, write_vocabulary
 from tests.cluster import Cluster
 from tests.project import FirstRepro, Project, copy_of_this_project, surroundings
+from tests.text.written import write_reviews
 from tests.vision.tiny import Folder
 
 # The slow ones, in the order in which the workers take them: test_cache makes the project that most of them wait for

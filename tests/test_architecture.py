@@ -17,7 +17,8 @@ from pydantic import BaseModel
 
 from stages.core.params import load_params
 from stages.core.tensors import write_tensors
-from stages.text.ragged import Reviews, write_reviews
+from stages.text.ragged import Reviews
+from tests.text.written import write_reviews
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))

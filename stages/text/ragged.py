@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stages.core.files import InputError
-from stages.core.tensors import read_tensors, write_in_parts, write_tensors
+from stages.core.tensors import read_tensors, write_in_parts
 from stages.text.tokens import Encoded, index_of, indices
 
 
@@ -47,16 +47,10 @@ def encode(words: pa.ListArray, vocabulary: list[str], max_len: int) -> tuple[Te
     return torch.from_numpy(ids.copy()), torch.from_numpy(offsets)
 
 
-def write_reviews(path: Path, reviews: Reviews) -> None:
-    tensors = {"ids": reviews.ids, "offsets": reviews.offsets, "labels": reviews.labels}
-    about = {"classes": reviews.classes, "tokenizer": reviews.tokenizer, "max_len": reviews.max_len}
-    write_tensors(path, tensors, about)
-
-
 def write_encoded(
     path: Path, parts: Iterable[Encoded], classes: list[str], tokenizer: str, max_len: int
 ) -> tuple[int, int]:
-    """Write reviews that come in parts, as write_reviews does; returns how many there are, and how many words."""
+    """Write reviews that come in parts; returns how many there are, and how many words."""
 
     def rows() -> Iterator[dict[str, np.ndarray]]:
         words = 0

@@ -7,8 +7,9 @@ import torch
 
 from stages.core.files import InputError
 from stages.core.tensors import write_tensors
-from stages.text.ragged import Reviews, encode, read_reviews, write_reviews
+from stages.text.ragged import Reviews, encode, read_reviews
 from stages.text.tokens import PAD, PAD_INDEX, UNK, UNK_INDEX, basic_english, whitespace
+from tests.text.written import write_reviews
 
 VOCABULARY = [UNK, PAD, "", "the", "movie", "é", "日本", "null", "."]
 
