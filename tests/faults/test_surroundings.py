@@ -16,11 +16,12 @@ OF_REVIEWS = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed
 RUN = """
 import json, locale, sys
 from importlib import import_module
-from pathlib import Path
+from stages.core.cli import run
 
 print(locale.getpreferredencoding(False))
 for name, paths in json.loads(sys.argv[1]):
-    import_module(f"stages.{name}").main(*map(Path, paths))
+    sys.argv[1:] = paths
+    run(import_module(f"stages.{name}").main)
 """
 
 
