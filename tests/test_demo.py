@@ -228,7 +228,7 @@ def damaged(path: Path, whole: bytes) -> None:
 
 
 def no_picture(path: Path, _: bytes) -> None:
-    path.write_text("<html>404</html>")
+    path.write_text("<html>404</html>", encoding="utf-8")
 
 
 def huge(path: Path, whole: bytes) -> None:
@@ -279,7 +279,7 @@ def test_no_request_leaves_this_machine_and_nothing_is_cut_off(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/net")
 def test_it_listens_on_loopback_alone(demo: Demo) -> None:
-    tables = [Path("/proc/net", name).read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    tables = [Path("/proc/net", name).read_text(encoding="utf-8").splitlines()[1:] for name in ("tcp", "tcp6")]
     fields = [line.split() for table in tables for line in table]
     listening = [place for _, place, _, state, *_ in fields if state == "0A" and place.endswith(f":{demo.port:04X}")]
     assert listening == [f"0100007F:{demo.port:04X}"]

@@ -43,7 +43,7 @@ class Ask:
     def __call__(self, *arguments: str, stdin: str = "") -> Answer:
         command = ["predict.py", "--artifacts", str(self.artifacts), "--device", "cpu", *arguments]
         self.patch.setattr(sys, "argv", command)
-        self.patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        self.patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"))
         self.patch.delitem(sys.modules, "stages.predict", raising=False)
         code: int | str | None = 0
         try:

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 
 from stages.core.files import InputError
@@ -31,7 +32,12 @@ def run(main: Callable[..., None]) -> None:
 
 @contextmanager
 def reporting() -> Iterator[None]:
-    """Turn an InputError or a disk's refusal into one message and exit code 1, Ctrl-C into exit code 130."""
+    """Turn an InputError or a disk's refusal into one message and exit code 1, Ctrl-C into exit code 130.
+
+    A letter that the terminal or the log has no code for is printed as an escape.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error is from the start
     try:
         yield
     except InputError as problem:

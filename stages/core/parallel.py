@@ -52,7 +52,7 @@ def _together(main: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), hidden():
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), hidden():
         yield
 
 

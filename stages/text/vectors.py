@@ -1,6 +1,7 @@
 """Word vectors in GloVe's text format (`word v1 … vn`, a word a line), read all at once."""
 
 import io
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from stages.core.files import InputError, read_row_groups
 from stages.text.tokens import PAD, UNK
 
 BLOCK = 1 << 22  # bytes of text that Arrow parses at a time
+HEADER = 64  # bytes, more than any first line `words dim` has
 MOST_PACKED = 50  # times that a zip may be smaller than its text; vectors pack to about a third
 
 
@@ -30,12 +32,12 @@ def read_vectors(path: Path, dim: int) -> pa.Table:
     is not finite, or a word that is not UTF-8.
     """
     with _open(path, dim) as (name, file):
-        data = file.read()
-    header = _header_bytes(data, dim)
+        text = _in_arrow(file)
+    header = _header_bytes(text[:HEADER].to_pybytes(), dim)
     columns = ["word", *map(str, range(dim))]
     try:
         table = csv.read_csv(
-            pa.BufferReader(memoryview(data)[header:]),
+            pa.BufferReader(text[header:]),
             csv.ReadOptions(column_names=columns, block_size=BLOCK),
             csv.ParseOptions(delimiter=" ", quote_char=False, ignore_empty_lines=False),
             csv.ConvertOptions(
@@ -43,12 +45,23 @@ def read_vectors(path: Path, dim: int) -> pa.Table:
             ),
         )
     except pa.ArrowInvalid as problem:
-        raise InputError(_explain(name, data, dim) or f"{name}: {problem}") from problem
+        raise InputError(_explain(name, text.to_pybytes(), dim) or f"{name}: {problem}") from problem
     vectors = _rows(table)
     if not np.isfinite(vectors).all():
-        raise InputError(_explain(name, data, dim) or f"{name}: a number is not finite")
+        raise InputError(_explain(name, text.to_pybytes(), dim) or f"{name}: a number is not finite")
     words = table["word"].combine_chunks()
     return _drop_repeated(name, words, vectors, dim)
+
+
+def _in_arrow(file: IO[bytes]) -> pa.Buffer:
+    """Return what is in `file`, in Arrow's memory.
+
+    A thread of Arrow's may be the last to let go of the text. Of Python's memory it could not without Python's lock,
+    and where Python was ending already that aborted the process.
+    """
+    sink = pa.BufferOutputStream()
+    shutil.copyfileobj(file, sink, BLOCK)
+    return sink.getvalue()
 
 
 def _rows(table: pa.Table) -> np.ndarray:
@@ -128,9 +141,9 @@ def _member(path: Path, names: list[str], dim: int) -> str:
     )
 
 
-def _header_bytes(data: bytes, dim: int) -> int:
+def _header_bytes(start: bytes, dim: int) -> int:
     """Return the length of a first line `words dim`, as word2vec writes it; 0 without one."""
-    line = data[: data.find(b"\n") + 1]
+    line = start[: start.find(b"\n") + 1]
     fields = line.rstrip(b"\r\n").split(b" ")
     return len(line) if dim > 1 and len(fields) == 2 and all(field.isdigit() for field in fields) else 0
 
@@ -140,7 +153,7 @@ def _explain(name: str, data: bytes, dim: int) -> str | None:
     if not data.strip():
         return f"{name}: empty; expected a word and {dim} numbers a line"
     for number, line in enumerate(io.BytesIO(data), 1):
-        if number == 1 and _header_bytes(data, dim):
+        if number == 1 and _header_bytes(data[:HEADER], dim):
             continue
         word, *numbers = line.rstrip(b"\r\n").split(b" ")
         shown = repr(word.decode("utf-8", "replace"))[:50]

@@ -41,7 +41,7 @@ def train_ours(work: Path, limit: int) -> dict[str, float]:
     from stages.vision.networks import Classifier, from_source, parameter_groups
     from stages.vision.pictures import read_pictures
 
-    params = yaml.safe_load(Path("params.yaml").read_text())
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     section, size = params["finetune"], params["pictures"]["image_size"]["full"]
     batch_size = params["pictures"]["batch_size"]["full"]
     hardware = prepare(SimpleNamespace(device="cpu", precision=section["precision"], threads=section["threads"]))

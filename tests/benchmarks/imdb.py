@@ -104,7 +104,7 @@ def train_ours(work: Path, model: str, batches: int) -> dict[str, float]:
     from stages.text.models import MODELS
     from stages.text.ragged import read_reviews
 
-    section = yaml.safe_load(Path("params.yaml").read_text())[f"train_{model}"]
+    section = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))[f"train_{model}"]
     hardware = prepare(SimpleNamespace(device="cpu", precision=section["precision"], threads=section["threads"]))
     torch.manual_seed(0)
     train, test = (read_reviews(work / f"{half}.safetensors") for half in ("train", "test"))
@@ -144,7 +144,7 @@ def write_big(path: Path) -> None:
     import numpy as np
 
     generator = np.random.default_rng(0)
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         for start in range(0, BIG, 10_000):
             for i, row in enumerate(generator.normal(0, 0.5, (10_000, 100)), start):
                 file.write(f"word{i} " + " ".join(f"{value:.5f}" for value in row) + "\n")

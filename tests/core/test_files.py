@@ -1,3 +1,4 @@
+import io
 import json
 import sqlite3
 import subprocess
@@ -288,6 +289,14 @@ def test_a_disk_too_full_for_dvcs_notes_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as caught, reporting():
         sqlite3.connect(tmp_path / "no folder" / "cache.db")
     assert str(caught.value.code).startswith("error: DVC's notes on files: unable to open database file\nmake room")
+
+
+def test_a_letter_that_the_log_cannot_spell_is_an_escape(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", log)
+    with reporting():
+        print("très bon", flush=True)
+    assert log.buffer.getvalue() == b"tr\\xe8s bon\n"
 
 
 def test_run_passes_the_arguments_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -424,7 +424,7 @@ def test_the_lines_of_a_validated_training(
 
 
 def read_curve(path: Path) -> list[tuple[int, float]]:
-    header, *rows = [line.split("\t") for line in path.read_text().splitlines()]
+    header, *rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
     assert header == ["step", path.stem]
     return [(int(step), float(value)) for step, value in rows]
 

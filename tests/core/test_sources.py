@@ -1,8 +1,11 @@
 import hashlib
 import importlib.util
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -82,6 +85,21 @@ def test_the_embedded_archive_is_made_once(package: Path, cache: Path) -> None:
     assert made(package) == 1
 
 
+def test_two_experiments_at_once_make_it_once(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny = maker(package)
+
+    @wraps(write_tiny)
+    def slow(path: Path) -> None:
+        time.sleep(0.3)
+        write_tiny(path)
+
+    with ThreadPoolExecutor(2) as both:
+        found = list(both.map(lambda _: obtain("imdb", "sample", Source(["embedded"]), slow), range(2)))
+    assert [file.read_bytes() for file in found] == [b"archive", b"archive"]
+    assert made(package) == 1
+    assert "waiting for another process that makes write_tiny" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["maker.py", "helper.py", "new.py"])
 def test_a_change_of_its_makers_package_makes_it_again(package: Path, name: str) -> None:
     first = obtain("imdb", "sample", Source(["embedded"]), maker(package))
@@ -115,7 +133,7 @@ def test_a_maker_that_fails_leaves_nothing_that_could_be_taken_for_the_archive(p
 
 
 def test_a_cache_that_cannot_be_written_is_an_input_error(package: Path, cache: Path) -> None:
-    cache.write_text("a file, not a folder")
+    cache.write_text("a file, not a folder", encoding="utf-8")
     with pytest.raises(InputError, match="SENTIDOG_CACHE"):
         obtain("imdb", "sample", Source(["embedded"]), maker(package))
 

@@ -1,4 +1,4 @@
-"""Tensors that come in parts are the same file as tensors that come at once."""
+"""Tensors that come in parts are the same file as tensors that come at once; a hostile file is refused."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from stages.core.files import InputError
 from stages.core.tensors import read_tensors, write_in_parts, write_tensors
+from tests.core.hostile import HOSTILE, packed
 
 ABOUT = {"classes": ["négatif", 'with "quotes"', "line\nbreak"], "max_len": 500}
 
@@ -38,3 +40,18 @@ def test_nothing_is_left_of_parts_that_end_in_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^$"):
         write_in_parts(tmp_path / "ids", parts(), {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_honest_file_of_that_form_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(packed({"a": ([2], [0, 8]), "b": ([1], [8, 12])}, bytes(12)))
+    assert {name: tensor.tolist() for name, tensor in read_tensors(tmp_path / "file")[0].items()} == {
+        "a": [0, 0],
+        "b": [0],
+    }
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(InputError, match=r"file: .+\nmake it again with: dvc repro$"):
+        read_tensors(tmp_path / "file")

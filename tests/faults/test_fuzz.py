@@ -233,6 +233,8 @@ def expected(lines: list[bytes]) -> dict[bytes, tuple[float, ...]] | int:
 
 @examples(400)
 @given(st.lists(rows.map(str.encode) | st.binary(max_size=9).map(lambda line: line.replace(b"\n", b"")), min_size=1))
+@example([b"a nan 1"])
+@example([b"a 1 2", b"b 1e40 1"])
 def test_vectors_are_what_python_reads_or_the_first_bad_line_is_named(lines: list[bytes]) -> None:
     want = expected(lines)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):

@@ -5,6 +5,7 @@ import math
 import tarfile
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -42,6 +43,7 @@ def pack(path: Path, reviews: Reviews) -> None:
         pytest.param(half("train", 2) | half("test", 40), {}, id="a test half larger than the training half"),
         pytest.param(half("train", 4, "good", "bad") | half("test", 2, "good", "bad"), {}, id="reviews of one word"),
         pytest.param(half("train", 4) | half("test", 2, "unheard of", "\n"), {}, id="no known word, and no word"),
+        pytest.param(half("train", 4) | half("test", 2, " ", "\n"), {"tokenizer": "characters"}, id="no letter at all"),
         pytest.param(half("train", 3) | half("test", 2), {"batch_size": 100_000}, id="a batch larger than the data"),
         pytest.param(
             half("train", 2, "good film " * 50_000) | half("test", 2, bad="bad " * 100_000),
@@ -56,7 +58,7 @@ def pack(path: Path, reviews: Reviews) -> None:
     ],
 )
 def test_every_stage_copes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reviews: Reviews, changes: dict[str, int]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reviews: Reviews, changes: dict[str, Any]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SENTIDOG_CACHE", str(tmp_path / "cache"))
@@ -66,7 +68,7 @@ def test_every_stage_copes(
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["sources"]["imdb"]["sample"]["urls"] = [str(tmp_path / "reviews.tar.gz")]
     params["sources"]["glove"]["sample"]["urls"] = [str(tmp_path / "vectors.txt")]
-    params["build_vocab"]["min_freq"] = 1
+    params["build_vocab"] = {"tokenizer": changes.get("tokenizer", "whitespace"), "min_freq": 1}
     params["embed_glove"]["dim"] = 3
     params["tensorize"]["max_len"] = changes.get("max_len", 500)
     small = {"device": "cpu", "threads": 1, "epochs": 1, "batch_size": changes.get("batch_size", 64)}

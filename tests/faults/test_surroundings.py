@@ -1,14 +1,28 @@
 """Where and how people run it: two at once, odd folders and clocks, another locale, a home that cannot be written."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.project import STAGES, Project, clocked, files, metrics, outs
+import yaml
+
+from tests.project import ROOT, STAGES, Project, clocked, files, metrics, outs
 
 FUTURE = 4_000_000_000.0  # in the year 2096
+OF_REVIEWS = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed_glove", "train_textcnn")
+RUN = """
+import json, locale, sys
+from importlib import import_module
+from stages.core.cli import run
+
+print(locale.getpreferredencoding(False))
+for name, paths in json.loads(sys.argv[1]):
+    sys.argv[1:] = paths
+    run(import_module(f"stages.{name}").main)
+"""
 
 
 def same_results(one: Project, other: Project) -> None:
@@ -52,6 +66,35 @@ def test_an_odd_folder_clock_and_locale_change_nothing(ready: Project, tmp_path:
     same_results(project, ready)
     assert project.changed() - {"dvc.lock"} <= set(metrics(*STAGES))
     assert project.repro() == []
+
+
+ENCODINGS = {"UTF-8": {"PYTHONUTF8": "1"}, "ASCII": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}}
+
+
+def test_where_text_is_ascii_unless_a_program_says_otherwise_the_bytes_are_the_same(tmp_path: Path) -> None:
+    # LC_ALL=C alone does not make it so: Python then takes UTF-8 by itself
+    texts = {"très bon": "un café très agréable", "passable": "un café comme un autre", "mauvais": "très mauvais café"}
+    rows = [f"{text} {i},{label}" for i in range(4) for label, text in texts.items()]
+    (tmp_path / "reviews.csv").write_text("\n".join(["avis,qualité", *rows]) + "\n", encoding="utf-8")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")) | {"dataset": "own"}
+    params["own"] |= {"reviews": str(tmp_path / "reviews.csv"), "text": "avis", "label": "qualité"}
+    params["build_vocab"]["min_freq"] = 1
+    params["train_textcnn"] |= {"device": "cpu", "threads": 1, "epochs": 1, "num_channels": 4}
+    stages = [(name, STAGES[name]["cmd"].split()[3:]) for name in OF_REVIEWS]
+    written = {}
+    for encoding, variables in ENCODINGS.items():
+        folder = tmp_path / encoding
+        folder.mkdir()
+        (folder / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
+        environment = os.environ | {"PYTHONPATH": str(ROOT)} | variables
+        command = [sys.executable, "-c", RUN, json.dumps(stages)]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert (done.stdout.splitlines()[0].upper() == "UTF-8") == (encoding == "UTF-8")
+        found = files(folder, *outs(*OF_REVIEWS))
+        written[encoding] = {path: content for path, content in found.items() if not clocked(path)}
+    assert "très bon".encode() in written["ASCII"]["artifacts/textcnn/config.json"]
+    assert written["ASCII"] == written["UTF-8"]
 
 
 def test_a_home_that_cannot_be_written_is_told_with_the_way_out(ready: Project, tmp_path: Path) -> None:

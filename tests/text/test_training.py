@@ -19,8 +19,9 @@ def test_the_epoch_is_chosen_without_the_test_half(validated: Path, trained: Pat
     metrics = json.loads((validated / "metrics.json").read_text())
     assert metrics.keys() == {"train", "validation", "step", "kept_epoch"}
     assert json.loads((validated / "timing.json").read_text())["examples"] == 4  # of 8
-    assert json.loads((validated / "config.json").read_text())["classes"] == ["negative", "positive"]
     model, config = load(validated)
+    assert config["classes"] == ["negative", "positive"]
+    assert config["trained_on"] == {"device": "cpu", "precision": "fp32", "threads": 1}
     reviews = read_reviews(trained / "artifacts/reviews/train.safetensors")
     held_out = reviews.select(hold_out(reviews.labels, reviews.classes, 0.5, 0)[1])
     batches = ReviewBatches(held_out, TEST_BATCH, torch.device("cpu"), seed=None, **config["padding"])

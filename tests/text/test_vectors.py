@@ -5,6 +5,7 @@ import zipfile
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyarrow import csv
 
 from stages.core.files import InputError, write_table
 from stages.text.vectors import match, read_vector_table, read_vectors, vector_table, vectors_of
@@ -50,6 +51,24 @@ def test_a_text_file_becomes_words_and_vectors(text, data):
     table = read_vectors(text(data), 2)
     assert table.schema == pa.schema([("word", pa.string()), ("vector", pa.list_(pa.float32(), 2))])
     assert table.to_pylist() == TABLE
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_arrows_threads_read_arrows_memory(text, pack, monkeypatch, packed):
+    # Of Python's memory they may let go only with Python's lock: late in the process's end that aborts it
+    rows = random_rows(20_000)
+    path = pack({"x.txt": rows}) if packed else text(rows)
+    allocated = []
+    read = csv.read_csv
+
+    def watched(source, *options):
+        allocated.append(pa.total_allocated_bytes())
+        return read(source, *options)
+
+    monkeypatch.setattr(csv, "read_csv", watched)
+    before = pa.total_allocated_bytes()
+    read_vectors(path, 2)
+    assert allocated[0] - before >= len(rows)
 
 
 @pytest.mark.parametrize(

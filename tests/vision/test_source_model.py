@@ -15,6 +15,7 @@ from stages.core.files import InputError
 from stages.core.tensors import read_tensors
 from stages.vision.networks import build, from_source, outline
 from stages.vision.weights import read_weights
+from tests.core.hostile import HOSTILE
 
 ARCH = "shufflenet_v2_x0_5"  # small, with batch norm
 EXPECTED = r"expected a state dict, as torch\.save\(model\.state_dict\(\), file\) or safetensors write it"
@@ -186,6 +187,13 @@ def test_what_is_no_state_dict_is_refused(saved, value, message):
 
 @pytest.mark.parametrize("content", [b"", b"<html>404 Not Found</html>", b"\x80\x02garbage", b"12345678{no json"])
 def test_what_is_no_file_of_weights_is_refused(file, content):
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=rf"source\.pth: .+; {EXPECTED}$"):
+        read_weights(file, ARCH)
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_safetensors_are_refused(file, content):
     file.write_bytes(content)
     with pytest.raises(InputError, match=rf"source\.pth: .+; {EXPECTED}$"):
         read_weights(file, ARCH)
