@@ -248,7 +248,9 @@ def test_a_machine_that_is_lost_is_started_again_and_training_ends_with_the_same
         port = free.getsockname()[1]
 
     def start(folder: str, address: str) -> Training:
-        meeting = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-conf", PATIENCE)
+        hosting = f"is_host={address == '127.0.0.1'}"  # here either could open the port
+        meeting = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}")
+        meeting = (*meeting, "--rdzv-conf", f"{PATIENCE},{hosting}")
         each = ("--nnodes", "2", "--nproc-per-node", "1", "--local-addr", address, "--max-restarts", "3")
         return Training(tmp_path / folder, trained, *each, *meeting)
 
