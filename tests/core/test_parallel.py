@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,6 @@ from tests.core.processes import STEPS, findings
 ROOT = Path(__file__).parents[2]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 TWO = ("--nproc-per-node", "2")
-PATIENCE = "keep_alive_interval=2"  # seconds; after three of them without a sign a machine is lost
 TRAININGS = ["birnn", "textcnn", "textbook", "pictures"]
 
 
@@ -199,11 +197,6 @@ class Training:
         (child,) = [one for one in children if one.environ().get("RANK") == str(rank)]
         child.send_signal(signal.SIGKILL)
 
-    def kill_all(self) -> None:
-        for process in (self.process, *psutil.Process(self.process.pid).children()):
-            process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
     def finish(self) -> str:
         said = self.process.communicate(timeout=600)[0]
         assert self.process.returncode == 0, said
@@ -235,30 +228,3 @@ def test_a_killed_process_is_started_again_and_training_ends_with_the_same_bytes
     assert said.count("epoch 60, loss ") == 1
     assert broken.files() == whole
     assert list(broken.folder.rglob("*.pt")) == list(broken.folder.rglob("*.tmp")) == []
-
-
-# Two machines, of a process each, that share no folder
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no 127.0.0.2")
-def test_a_machine_that_is_lost_is_started_again_and_training_ends_with_the_same_bytes(
-    tmp_path: Path, trained: Path, whole: dict[str, bytes]
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-
-    def start(folder: str, address: str) -> Training:
-        hosting = f"is_host={address == '127.0.0.1'}"  # here either could open the port
-        meeting = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}")
-        meeting = (*meeting, "--rdzv-conf", f"{PATIENCE},{hosting}")
-        each = ("--nnodes", "2", "--nproc-per-node", "1", "--local-addr", address, "--max-restarts", "3")
-        return Training(tmp_path / folder, trained, *each, *meeting)
-
-    first, second = start("first", "127.0.0.1"), start("second", "127.0.0.2")
-    first.wait_for_some_epochs()
-    second.kill_all()
-    again = start("again", "127.0.0.2")
-    assert first.finish().count("going on from a checkpoint: epoch ") == 1
-    assert "epoch" not in again.finish()
-    assert first.files() == whole
-    assert again.files() == second.files() == {}
