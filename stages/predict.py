@@ -15,9 +15,8 @@ from typing import cast
 from stages.core.answers import Inference, as_json, as_line, tell
 from stages.core.cli import reporting
 from stages.core.device import prepare
-from stages.core.files import InputError
-from stages.core.folders import files_in
-from stages.core.params import load_params
+from stages.core.given import Kind, sort_out
+from stages.core.params import load_engine
 from stages.text import bulk, lines
 from stages.text import models as review_models
 from stages.text.classify import ReviewModels
@@ -26,50 +25,28 @@ from stages.vision import models as picture_models
 from stages.vision.files import PictureModels
 from stages.vision.opening import SUFFIXES
 
+REVIEWS = Kind("reviews", tuple(review_models.MODELS), (lines.SUFFIX, bulk.SUFFIX))
+PICTURES = Kind("pictures", picture_models.MODELS, tuple(SUFFIXES))
+
 
 def main(given: list[str], model: str | None, artifacts: Path, device: str, json: bool) -> None:
-    reviews, pictures = sort_out(given, model)
-    if reviews and pictures:
-        both = f"{reviews[0][:60]!r} and {pictures[0]!r}"
-        raise InputError(f"reviews and pictures in one command, {both}; expected one kind, or --model for a folder")
-    known = picture_models.MODELS if pictures else review_models.MODELS
-    if model is not None and model not in known:
-        raise InputError(f"--model {model} is not for {'pictures' if pictures else 'reviews'}; {', '.join(known)} are")
-    names, hardware = [model] if model else list(known), prepare(Inference(device))
-    form, tables = as_json if json else as_line, [name for name in reviews if name.lower().endswith(bulk.SUFFIX)]
-    if tables and tables != reviews:
-        raise InputError(f"{tables[0]} and other reviews in one command; expected tables alone, or none")
-    if tables:
-        answered = bulk.answered(tables, artifacts, names, device, load_params().engine)
-        whole = tell(answered, bulk.Workers(), form)
-    elif pictures:
-        whole = tell(files.pictures(pictures), PictureModels(artifacts, names, hardware), form)
+    kind, given, names = sort_out(given, model, REVIEWS, PICTURES)
+    form, hardware = as_json if json else as_line, prepare(Inference(device))
+    if kind == PICTURES:
+        whole = tell(files.pictures(given), PictureModels(artifacts, names, hardware), form)
+    elif bulk.are_tables(given):
+        whole = tell(bulk.answered(given, artifacts, names, device, load_engine()), bulk.Workers(), form)
     else:
-        whole = tell(lines.reviews(reviews), ReviewModels(artifacts, names, hardware), form)
+        whole = tell(lines.reviews(given), ReviewModels(artifacts, names, hardware), form)
     if not whole:
         sys.exit(1)
 
 
-def sort_out(given: list[str], model: str | None) -> tuple[list[str], list[str]]:
-    """Return the reviews and files of reviews in `given`, and the pictures; a folder's that `model` is for."""
-    review_files = {lines.SUFFIX, bulk.SUFFIX}
-    suffixes = {*review_files, *SUFFIXES}
-    if model is not None:
-        suffixes = SUFFIXES if model in picture_models.MODELS else review_files
-    reviews, pictures = [], []
-    for argument in given:
-        is_folder = os.path.isdir(argument)  # noqa: PTH112, pathlib's raises where a review is too long for a name
-        for name in files_in(argument, suffixes) if is_folder else [argument]:
-            (pictures if Path(name).suffix.lower() in SUFFIXES else reviews).append(name)
-    return reviews, pictures
-
-
 if __name__ == "__main__":
-    every = [*review_models.MODELS, *picture_models.MODELS]
     parser = argparse.ArgumentParser(prog="python -m stages.predict", description=__doc__)
     parser.add_argument("given", nargs="*", metavar="TEXT|FILE|FOLDER", help="what to classify: all of one kind")
     parser.add_argument("--json", action="store_true", help="a JSON object a line, with all probabilities")
-    parser.add_argument("--model", choices=every, help="one model; default: all that fit")
+    parser.add_argument("--model", choices=[*REVIEWS.models, *PICTURES.models], help="one model; default: all that fit")
     parser.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="the folder that dvc repro fills")
     parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N; default: auto")
     arguments = parser.parse_args()

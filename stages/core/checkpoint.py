@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from stages.core.cache import cache_errors, cache_folder, locked, say
 from stages.core.device import Hardware
 from stages.core.files import replacing
-from stages.core.parallel import from_first, rank
+from stages.core.parallel import check_same, from_first, rank
 
 EVERY = 60.0  # seconds between two checkpoints, at most
 KEPT = 14 * 24 * 3600.0  # seconds that a checkpoint is kept which nobody goes on from
@@ -73,9 +73,13 @@ def checkpoint(name: str, decisive: dict[str, Any], inputs: list[Path], hardware
 
     Its name is made of `decisive`, the bytes of `inputs`, the project's code and where the arithmetic runs: another
     training never goes on from it. Of several processes that train together the first holds it.
+
+    Raises InputError where one of them would train on something else than the first.
     """
     folder = cache_folder() / "checkpoints"
-    path = folder / f"{name}-{_fingerprint(decisive, inputs, hardware)}.pt"
+    facts = _facts(decisive, inputs)
+    check_same(facts)
+    path = folder / f"{name}-{_fingerprint({**facts, 'hardware': str(hardware)})}.pt"
     if rank():
         yield Checkpoint(path)
         return
@@ -91,19 +95,16 @@ def checkpoint(name: str, decisive: dict[str, Any], inputs: list[Path], hardware
         # The lock file stays: another process may be waiting for it, and a third would make a new one
 
 
-def _fingerprint(decisive: dict[str, Any], inputs: list[Path], hardware: Hardware) -> str:
+def _facts(decisive: dict[str, Any], inputs: list[Path]) -> dict[str, Any]:
     code = {
         name: hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
         for name, module in sorted(sys.modules.items())
         if name.startswith("stages.") and getattr(module, "__file__", None)
     }
-    facts = {
-        "params": decisive,
-        "inputs": [_hash(path) for path in inputs],
-        "code": code,
-        "torch": torch.__version__,
-        "hardware": str(hardware),
-    }
+    return {"params": decisive, "inputs": [_hash(path) for path in inputs], "code": code, "torch": torch.__version__}
+
+
+def _fingerprint(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -56,6 +56,8 @@ def prepare(wishes: Wishes) -> Hardware:
     if wishes.threads is not None:
         torch.set_num_threads(wishes.threads)
     device = _device(wishes.device) if parallel.processes() == 1 else _own_device(wishes.device)
+    if device.type == "cuda":
+        _prepare_gpu(device)
     precision = wishes.precision
     if precision == "auto":
         precision = "bf16" if _fast_at_bf16(device) else "fp32"
@@ -69,6 +71,14 @@ def _keep_freed_memory() -> None:
         if mallopt:
             mallopt(_M_MMAP_MAX, 0)
             mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _prepare_gpu(device: torch.device) -> None:
+    """Have this GPU be the one that torch means, and its libraries sum in the same order each time."""
+    if device.index is not None:
+        torch.cuda.set_device(device)  # where collectives put what they need, and whose random state is saved
+    torch.backends.cudnn.deterministic = True  # convolutions; or training does not go on to the same bytes
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:2")  # recurrent layers, as torch's notes on them say
 
 
 def _device(name: str) -> torch.device:
@@ -95,9 +105,7 @@ def _own_device(name: str) -> torch.device:
         raise InputError(
             f"device: a GPU for each process, but this machine has {there}: torchrun --nproc-per-node {there}"
         )
-    device = torch.device("cuda", number)
-    torch.cuda.set_device(device)  # where collectives put what they need
-    return device
+    return torch.device("cuda", number)
 
 
 def _fast_at_bf16(device: torch.device) -> bool:

@@ -95,6 +95,9 @@ class Average:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = copy.deepcopy(model)
+        for part in self.model.modules():
+            if isinstance(part, nn.RNNBase):
+                part.flatten_parameters()  # a copy's lie apart; on a GPU each pass would gather them anew
         self.steps = 0
 
     def start(self) -> None:

@@ -7,11 +7,13 @@ without it, everything here changes nothing.
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, TypeVar
+from uuid import uuid4
 
 # Before torch: it sets what torch reads when it is loaded
 from stages.core import cli  # isort: split
@@ -21,9 +23,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from stages.core.files import InputError
 from stages.core.progress import hidden
 
 Something = TypeVar("Something")
+
+LOOK_AGAIN = 0.05  # seconds
 
 
 def run(main: Callable[..., None]) -> None:
@@ -34,9 +39,8 @@ def run(main: Callable[..., None]) -> None:
 def _together(main: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(main)
     def call(*arguments: object) -> None:
-        # torchrun keeps the store: it is there whichever process ends, and at the next start still holds all keys
         store, rank, count = next(iter(dist.rendezvous("env://")))
-        store = dist.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+        store = _of_this_start(store, rank, count)
         dist.init_process_group(store=store, rank=rank, world_size=count)
         try:
             with _quiet() if rank else ExitStack():
@@ -48,6 +52,26 @@ def _together(main: Callable[..., None]) -> Callable[..., None]:
         dist.destroy_process_group()
 
     return call
+
+
+def _of_this_start(store: dist.Store, rank: int, count: int) -> dist.Store:
+    """Return a part of torchrun's store that these processes have for themselves.
+
+    torchrun keeps it: it is there whichever process ends, and at the next start still holds all keys. How often
+    torchrun has started is no name for a start: each machine counts its own failures, and begins again at 0.
+    """
+    if rank:
+        me = uuid4().hex
+        store.set(f"process {rank}", me)
+        start = store.get(f"start of {me}").decode()
+        store.set(f"{start} {rank}", "here")
+    else:
+        start = uuid4().hex
+        while not store.check([f"{start} {other}" for other in range(1, count)]):
+            for other in range(1, count):  # at first perhaps one of the last start, who answers no more
+                store.set(f"start of {store.get(f'process {other}').decode()}", start)
+            time.sleep(LOOK_AGAIN)
+    return dist.PrefixStore(start, store)
 
 
 @contextmanager
@@ -104,6 +128,17 @@ def from_first(make: Callable[[], Something]) -> Something:
     made = [make() if rank() == 0 else None]
     dist.broadcast_object_list(made, device=torch.device("cpu"))
     return made[0]  # type: ignore[return-value]
+
+
+def check_same(facts: dict[str, Any]) -> None:
+    """Raise InputError where a process has other `facts` than the first: their models would drift apart unseen."""
+    first = from_first(lambda: facts)
+    other = [name for name in facts if facts[name] != first[name]]
+    if other:
+        raise InputError(
+            f"{' and '.join(other)} are not those of the first process; "
+            "each machine needs the same params.yaml, files, code and packages"
+        )
 
 
 def sum_gradients(model: nn.Module) -> None:

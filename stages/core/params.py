@@ -1,7 +1,7 @@
 """params.yaml, checked as a whole: `python -m stages.core.params` says what is wrong with it.
 
-No value has a default here: this module can refuse a file and never change a result, so no stage lists
-it among its deps.
+No value that decides a result has a default here: this module can refuse a file and never change a result, so no
+stage lists it among its deps.
 """
 
 import difflib
@@ -24,6 +24,8 @@ from pydantic.fields import FieldInfo
 
 from stages.core.cli import run
 from stages.core.files import InputError
+
+PARAMS = Path("params.yaml")
 
 
 def _number(value: Any) -> Any:
@@ -303,7 +305,7 @@ class Params(Section):
     report: Compute
 
 
-def load_params(path: Path = Path("params.yaml")) -> Params:
+def load_params(path: Path = PARAMS) -> Params:
     """Read and check the whole file.
 
     Raises InputError with every problem of the file, each with its path, what was found and what is allowed.
@@ -320,6 +322,13 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         lines = sorted({_describe(error) for error in problem.errors()})
         plural = "problem" if len(lines) == 1 else "problems"
         raise InputError("\n  ".join([f"{path}: {len(lines)} {plural}", *lines])) from None
+
+
+def load_engine() -> Engine:
+    """Return the section engine; without a params.yaml, which asking models needs not, this machine's cores."""
+    if PARAMS.exists():
+        return load_params().engine
+    return Engine(backend="loky", workers=None, address=None)
 
 
 def _describe(error: Any) -> str:

@@ -43,6 +43,14 @@ class Workers:
         return [one.answers for one in some]
 
 
+def are_tables(given: list[str]) -> bool:
+    """Whether these reviews are in tables; raises InputError if some are and some are not."""
+    tables = [name for name in given if name.lower().endswith(SUFFIX)]
+    if tables and tables != given:
+        raise InputError(f"{tables[0]} and other reviews in one command; expected tables alone, or none")
+    return bool(tables)
+
+
 def answered(
     files: list[str], artifacts: Path, names: list[str], device: str, engine: Engine
 ) -> Iterator[Answered | InputError]:

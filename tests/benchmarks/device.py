@@ -1,10 +1,12 @@
 """Speed of each model's training and test pass on the device that is there, and its share of the device's peak.
 
-    uv run python -m tests.benchmarks.device [--device cuda] [--precision bf16] [--batches 100]
+    uv run python -m tests.benchmarks.device [--device cuda] [--precision bf16] [--batches 500] [--compile]
 
 Reviews are random words of IMDb's lengths, pictures are noise; reading, decoding and the first batches are left out,
-augmentation is counted. Sizes are params.yaml's, for `dataset: full`. The peak is a large product of matrices, measured
-here; FLOP are those of the products, convolutions and recurrent layers that run.
+augmentation is counted. Sizes are params.yaml's, for `dataset: full` or --dataset. The peak is a large product of matrices, measured
+here; FLOP are those of the products, convolutions and recurrent layers that run. Without --batches: 500 on a GPU, and 1
+on a CPU, where one of ResNet-18 takes seconds. With --compile the networks are torch.compile's; what it takes to start
+is in the first batches' seconds.
 """
 
 import argparse
@@ -15,6 +17,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+# Before torch: it sets what torch reads when it is loaded
+from stages.core.cli import reporting  # isort: split
+
 import numpy as np
 import pyarrow as pa
 import torch
@@ -23,8 +28,6 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-# Before torch: it sets what torch reads when it is loaded
-import stages.core.cli  # noqa: F401 # isort: split
 from stages.core.device import Hardware, prepare
 from stages.core.fit import Average, Epoch, predict, train_batches
 from stages.core.progress import hidden
@@ -39,8 +42,9 @@ from stages.vision.pictures import SCHEMA, Pictures
 from tests.benchmarks.harness import Some
 
 WORDS = 46_152  # IMDb's vocabulary
-WARM_UP = 3  # batches
+WARM_UP = 3  # batches, the first
 FLOP_BATCHES = 2  # batches whose FLOP are counted
+HELD = 20  # batches of data, at most: more are the same again, in another order
 
 
 def peak(hardware: Hardware) -> float:
@@ -107,18 +111,19 @@ def text_task(name: str, params: Any, hardware: Hardware, count: int) -> tuple[n
     model = cls(vectors, 2, **{key: section[key] for key in keys}).to(hardware.device)
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(learning, section["lr"], fused=True)
-    data = reviews(count)
+    data = reviews(count * TEST_BATCH)
     train = ReviewBatches(data, section["batch_size"], hardware.device, seed=0)
     return model, optimizer, train, ReviewBatches(data, TEST_BATCH, hardware.device, seed=None)
 
 
-def picture_task(params: Any, hardware: Hardware, count: int) -> tuple[nn.Module, Any, Any, Any]:
-    size, batch = (params["pictures"][key]["full"] for key in ("image_size", "batch_size"))
-    arch, section = params["pictures"]["arch"], params["finetune"]
-    model = Classifier(arch, build(arch, 2)).to(hardware.device).to(memory_format=torch.channels_last)
-    groups = parameter_groups(model, section["lr"], section["output_lr_factor"])
+def picture_task(name: str, params: Any, hardware: Hardware, count: int) -> tuple[nn.Module, Any, Any, Any]:
+    size, batch = (params["pictures"][key][params["dataset"]] for key in ("image_size", "batch_size"))
+    arch, section = params["pictures"]["arch"], params[name]
+    model = Classifier(arch, build(arch, 2), section.get("freeze", "none"))
+    model = model.to(hardware.device).to(memory_format=torch.channels_last)
+    groups = parameter_groups(model, section["lr"], section.get("output_lr_factor", 1))
     optimizer = torch.optim.SGD(groups, section["lr"], weight_decay=section["weight_decay"])
-    data = pictures(count)
+    data = pictures(count * batch)
 
     def batches(transform: Any, seed: int | None) -> PictureBatches:
         made = PictureBatches(data, transform, Normalisation([0.5] * 3, [0.25] * 3), batch, hardware.device, seed=seed)
@@ -130,29 +135,36 @@ def picture_task(params: Any, hardware: Hardware, count: int) -> tuple[nn.Module
 
 
 def measure(what: str, run: Callable[[int], int], batches: int, fastest: float) -> None:
-    """Print a line of what `run` does, which takes a number of batches and returns that of their examples."""
+    """Print a line of what `run` does, which takes a number of batches, HELD at most, and returns that of examples."""
+    start = time.perf_counter()
     run(WARM_UP)
-    with FlopCounterMode(display=False, custom_mapping=RECURRENT) as counter:
+    first = time.perf_counter() - start
+    # What torch.compile makes of a network are no products that could be counted
+    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False, custom_mapping=RECURRENT) as counter:
         counted = run(FLOP_BATCHES)
     flop = counter.get_total_flops() / counted
     start = time.perf_counter()
-    rate = run(batches) / (time.perf_counter() - start)
-    print(f"{what:32} {rate:12,.1f} {flop / 1e9:10.3f} {rate * flop / fastest:10.1%}", flush=True)
+    examples = sum(run(min(HELD, batches - done)) for done in range(0, batches, HELD))
+    rate = examples / (time.perf_counter() - start)
+    print(f"{what:32} {first:8.1f} {rate:12,.1f} {flop / 1e9:10.3f} {rate * flop / fastest:10.1%}", flush=True)
 
 
-def main(device: str, precision: str, threads: int | None, batches: int) -> None:
+def main(
+    device: str, precision: str, threads: int | None, batches: int | None, dataset: str, only: str, *, compile: bool
+) -> None:
     hardware = prepare(SimpleNamespace(device=device, precision=precision, threads=threads))
-    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    batches = batches or (1 if hardware.device.type == "cpu" else 500)
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8")) | {"dataset": dataset}
     fastest = peak(hardware)
     print(f"{hardware}: {fastest / 1e12:.2f} TFLOP/s in a product of matrices\n")
-    print(f"{'':32} {'examples/s':>12} {'GFLOP each':>10} {'of peak':>10}")
-    for name in ("train_birnn", "train_textcnn", "finetune"):
+    print(f"{'':32} {'first, s':>8} {'examples/s':>12} {'GFLOP each':>10} {'of peak':>10}")
+    for name in only.split(","):
         torch.manual_seed(0)
-        if name == "finetune":
-            model, optimizer, train, test = picture_task(params, hardware, batches * 128)
-        else:
-            model, optimizer, train, test = text_task(name, params, hardware, batches * TEST_BATCH)
+        make = text_task if name.startswith("train_") else picture_task
+        model, optimizer, train, test = make(name, params, hardware, min(HELD, batches))
         average = Average(model)
+        if compile:
+            model.compile()
 
         def learn(count: int, task: Any = (model, optimizer, train, average)) -> int:
             model, optimizer, train, average = task
@@ -175,7 +187,10 @@ if __name__ == "__main__":
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto", choices=["auto", "bf16", "fp32"])
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--batches", type=int, default=100)
+    parser.add_argument("--batches", type=int)
+    parser.add_argument("--dataset", default="full", choices=["sample", "full", "own"])
+    parser.add_argument("--only", default="train_birnn,train_textcnn,finetune,scratch", help="some of these")
+    parser.add_argument("--compile", action="store_true")
     given = parser.parse_args()
-    with hidden():
-        main(given.device, given.precision, given.threads, given.batches)
+    with reporting(), hidden():
+        main(**vars(given))

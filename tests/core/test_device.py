@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,11 @@ class Wishes:
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
     threads = torch.get_num_threads()
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.backends.cudnn, "deterministic", False)
+        patch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+        yield
+        os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
     torch.set_flush_denormal(False)
     torch.set_num_threads(threads)
 
@@ -95,9 +100,20 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are() -> None:
 def test_a_second_gpu_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     assert prepare(Wishes(device="cuda:1")).device == torch.device("cuda:1")
+    assert chosen == [torch.device("cuda:1")]  # else the first one's random state is saved in checkpoints
     with pytest.raises(InputError, match="which has cuda, cuda:0, cuda:1, cpu;"):
         prepare(Wishes(device="cuda:2"))
+
+
+def test_a_gpu_sums_in_the_same_order_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    prepare(Wishes(device="cuda"))
+    assert torch.backends.cudnn.deterministic
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:2"
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from stages.core.files import InputError
 from tests.core.processes import STEPS, findings
 
 ROOT = Path(__file__).parents[2]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
+TWO = ("--nproc-per-node", "2")
 TRAININGS = ["birnn", "textcnn", "textbook", "pictures"]
 
 
@@ -32,7 +34,7 @@ def launch(folder: Path, *command: str, **environment: str) -> subprocess.Popen[
 def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, Any, Any], int, str]:
     """What one process alone finds, and each of two together; torchrun's exit code, and all that was printed."""
     folder = tmp_path_factory.mktemp("processes")
-    two = launch(folder, "-m", "tests.core.processes", str(folder))
+    two = launch(folder, *TWO, "-m", "tests.core.processes", str(folder))
     threads = torch.get_num_threads()
     alone = findings(tmp_path_factory.mktemp("alone"))
     torch.set_flush_denormal(False)
@@ -131,9 +133,9 @@ def test_the_error_of_one_process_ends_all_and_is_said_once(ended: tuple[Any, in
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> dist.Store:
     """What torchrun keeps for the processes, of which this one is the only one."""
-    monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT", raising=False)
     store = dist.HashStore()
     monkeypatch.setattr(dist, "rendezvous", lambda _: iter([(store, 0, 1)]))
+    monkeypatch.setattr(parallel, "_of_this_start", lambda store, *_: store)
     return store
 
 
@@ -142,7 +144,7 @@ def test_an_error_that_another_process_has_said_is_not_said_again(store: dist.St
         raise InputError("wrong")
 
     try:
-        dist.PrefixStore("start 0", store).add("failures", 1)
+        store.add("failures", 1)
         with pytest.raises(SystemExit) as stopped:
             parallel._together(main)()
     finally:
@@ -150,13 +152,29 @@ def test_an_error_that_another_process_has_said_is_not_said_again(store: dist.St
     assert stopped.value.code == 1
 
 
+def test_a_process_that_would_train_on_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = {"params": {"lr": 1}, "inputs": ["a", "b"], "code": {}}
+    monkeypatch.setattr(parallel, "from_first", lambda _: facts)
+    parallel.check_same(dict(facts))
+    with pytest.raises(InputError, match=r"^params and inputs are not those of the first process; each machine needs"):
+        parallel.check_same(facts | {"params": {"lr": 2}, "inputs": ["a", "c"]})
+
+
+def test_processes_find_each_other_whatever_the_start_before_has_left() -> None:
+    left = dist.HashStore()
+    for _ in range(2):
+        with ThreadPoolExecutor() as pool:
+            found = list(pool.map(lambda rank: parallel._of_this_start(left, rank, 3), range(3)))
+        assert [store.add("failures", 1) for store in found] == [1, 2, 3]
+
+
 # A killed process
 
 
 class Training:
-    """train_textcnn of two processes in a folder of its own."""
+    """train_textcnn in a folder of its own, with a cache of its own."""
 
-    def __init__(self, folder: Path, trained: Path) -> None:
+    def __init__(self, folder: Path, trained: Path, *options: str) -> None:
         artifacts = trained / "artifacts"
         text = (ROOT / "params.yaml").read_text(encoding="utf-8")
         text = text.replace("dropout: 0.5 ", "dropout: 0.3 ").replace("num_channels: 100 ", "num_channels: 4 ")
@@ -166,13 +184,15 @@ class Training:
         inputs = [artifacts / name for name in ("reviews/train.safetensors", "reviews/test.safetensors")]
         command = ["-m", "stages.train_textcnn", *map(str, inputs), str(artifacts / "glove.safetensors"), "out/model"]
         self.folder = folder
-        self.process = launch(folder, "--max-restarts", "1", *command, SENTIDOG_CACHE=str(folder / "cache"))
+        self.process = launch(folder, *options, *command, SENTIDOG_CACHE=str(folder / "cache"))
 
-    def kill(self, rank: int) -> None:
-        """Kill one of the processes as soon as some epochs are done."""
+    def wait_for_some_epochs(self) -> None:
         assert self.process.stdout
         while not self.process.stdout.readline().startswith("epoch 5,"):
             assert self.process.poll() is None
+
+    def kill(self, rank: int) -> None:
+        """Kill one of the processes."""
         children = psutil.Process(self.process.pid).children()
         (child,) = [one for one in children if one.environ().get("RANK") == str(rank)]
         child.send_signal(signal.SIGKILL)
@@ -188,13 +208,23 @@ class Training:
         return {str(path.relative_to(out)): path.read_bytes() for path in paths}
 
 
-def test_a_killed_process_is_started_again_and_training_ends_with_the_same_bytes(tmp_path: Path, trained: Path) -> None:
-    whole, broken = Training(tmp_path / "whole", trained), Training(tmp_path / "broken", trained)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> dict[str, bytes]:
+    """What two processes leave behind that nobody kills."""
+    training = Training(tmp_path_factory.mktemp("undisturbed") / "whole", trained, *TWO)
+    assert training.finish().count("epoch 5, loss ") == 1
+    assert "model.safetensors" in training.files()
+    return training.files()
+
+
+def test_a_killed_process_is_started_again_and_training_ends_with_the_same_bytes(
+    tmp_path: Path, trained: Path, whole: dict[str, bytes]
+) -> None:
+    broken = Training(tmp_path / "broken", trained, *TWO, "--max-restarts", "1")
+    broken.wait_for_some_epochs()
     broken.kill(1)
     said = broken.finish()
     assert said.count("going on from a checkpoint: epoch ") == 1
     assert said.count("epoch 60, loss ") == 1
-    assert whole.finish().count("epoch 5, loss ") == 1
-    assert broken.files() == whole.files()
-    assert "model.safetensors" in whole.files()
+    assert broken.files() == whole
     assert list(broken.folder.rglob("*.pt")) == list(broken.folder.rglob("*.tmp")) == []

@@ -6,9 +6,8 @@ numbers.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -16,19 +15,20 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from stages.core.device import Hardware
-from stages.core.fit import Average, Batch, Epoch, train_batches
+from stages.core.fit import Average, Batch, Epoch, predict, train_batches
 from stages.text import textcnn
 from stages.text.batches import ReviewBatches
 from stages.text.birnn import BiRNN
 from stages.text.textcnn import TextCNN
-from stages.vision.augmentation import augmented_view
-from stages.vision.batches import Normalisation, PictureBatches
-from stages.vision.networks import Classifier, build
-from stages.vision.pictures import read_pictures
+from stages.vision.augmentation import augmented_view, central_view
+from stages.vision.batches import DeviceViews, Normalisation, PictureBatches
+from stages.vision.networks import Classifier, build, parameter_groups
+from stages.vision.pictures import Pictures, read_pictures
 from tests.core.processes import reviews
 from tests.vision.tiny import ARCH, IMAGENET, TEXTBOOK, write_half
 
 CPU = Hardware(torch.device("cpu"), "fp32", 1)
+COLOURFUL = TEXTBOOK | {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5, "hue": 0.5, "vertical_flip": 0.5}
 WAITS = {"_local_scalar_dense", "nonzero", "_unique2", "unique_dim", "masked_select", "equal", "is_nonzero"}
 
 
@@ -66,6 +66,14 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, batches: Any) -> No
     assert epoch.done == len(ready.batches) > 1
 
 
+def look(model: nn.Module, batches: Any) -> None:
+    """A test pass, whose results stay on the device."""
+    ready = Ready(batches)
+    with Watch():
+        logits, labels = predict(model, ready, CPU, "test")
+    assert len(logits) == len(labels) == ready.examples
+
+
 @contextmanager
 def watching(monkeypatch: pytest.MonkeyPatch, batches: Any, method: str) -> Iterator[None]:
     """Watch a method of batches that makes one of what lies on the device."""
@@ -85,6 +93,7 @@ def test_birnn(monkeypatch: pytest.MonkeyPatch, cell: str) -> None:
     batches = ReviewBatches(reviews(9, 0), 4, CPU.device, seed=0)
     with watching(monkeypatch, batches, "_batch"):
         step(model, torch.optim.Adam(model.parameters(), 0.01, fused=True), batches)
+        look(model, batches)
 
 
 def test_textcnn_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,15 +102,32 @@ def test_textcnn_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = ReviewBatches(reviews(9, 0), 4, CPU.device, seed=0)
     with watching(monkeypatch, batches, "_batch"):
         step(model, torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 0.01, fused=True), batches)
+        look(model, batches)
 
 
-def test_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    half = read_pictures(write_half(tmp_path / "half.parquet", "train", ["disc", "square"], 5))
-    model = Classifier(ARCH, build(ARCH, 2))
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+    path = tmp_path_factory.mktemp("pictures") / "half.parquet"
+    return read_pictures(write_half(path, "train", ["disc", "square"], 5))
+
+
+@pytest.mark.parametrize("freeze", ["none", "features"])
+def test_pictures(monkeypatch: pytest.MonkeyPatch, half: Pictures, freeze: Literal["none", "features"]) -> None:
+    model = Classifier(ARCH, build(ARCH, 2), freeze)
     augmented = augmented_view(SimpleNamespace(**TEXTBOOK), 32)
     batches = PictureBatches(half, augmented, Normalisation(**IMAGENET), 4, CPU.device, seed=0)
     with watching(monkeypatch, batches, "_normalise"):
-        step(model, torch.optim.SGD(model.parameters(), 0.01, weight_decay=0.001), batches)
+        step(model, torch.optim.SGD(parameter_groups(model, 0.01, 10), 0.01, weight_decay=0.001), batches)
+        look(model, batches)
+
+
+@pytest.mark.parametrize("seed", [0, None])
+def test_augmentation_on_a_gpu(half: Pictures, seed: int | None) -> None:
+    """The meta device stands for the GPU: it has no numbers to wait for, and those that are drawn are the CPU's."""
+    transform = central_view(32) if seed is None else augmented_view(SimpleNamespace(**COLOURFUL), 32)
+    views = DeviceViews(half, transform, seed, torch.device("meta"))
+    for row in range(len(half)):
+        assert (views[3, row].device.type, views[3, row].shape) == ("meta", (32, 32, 3))
 
 
 def test_the_watch_sees_what_waits() -> None:

@@ -4,6 +4,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from stages.core.fit import Average
 from stages.text.batches import ReviewBatches
 from stages.text.birnn import BiRNN
 from stages.text.ragged import Reviews
@@ -249,3 +250,10 @@ def test_the_vectors_are_copied():
     before = vectors.clone()
     train_some(BiRNN(vectors, 2, "lstm", HIDDENS, 1, freeze_vectors=False), torch.device("cpu"))
     assert torch.equal(vectors, before)
+
+
+def test_the_mean_over_the_steps_lies_in_one_piece_as_cudnn_wants_it(monkeypatch):
+    model, flattened = make(torch.device("cpu")), []
+    monkeypatch.setattr(nn.LSTM, "flatten_parameters", lambda part: flattened.append(part))
+    mean = Average(model).model
+    assert [id(part) for part in flattened] == [id(part) for part in [*mean.forwards, *mean.backwards]]

@@ -53,6 +53,23 @@ def test_the_answers_of_workers_are_the_same(ask: Ask, table: str) -> None:  # n
     assert ask(table, "--json") == expected
 
 
+def test_without_a_params_yaml_the_answers_are_the_same(ask: Ask, tmp_path: Path) -> None:  # noqa: F811
+    write_table(tmp_path / "reviews.parquet", pa.table({"text": TEST}))
+    found = ask("reviews.parquet")
+    assert not Path("params.yaml").exists()
+    set_engine(workers=1)
+    assert ask("reviews.parquet") == found
+    assert (found.code, len(found.lines)) == (0, len(TEST))
+
+
+def test_a_wrong_params_yaml_is_one_error(ask: Ask, table: str) -> None:  # noqa: F811
+    set_engine(workers="many")
+    answer = ask(table)
+    assert (answer.code, answer.lines) == (1, [])
+    expected = "engine.workers: 'many' found, expected a whole number from 1, or null"
+    assert answer.error == f"error: params.yaml: 1 problem\n  {expected}\n"
+
+
 def test_a_row_group_is_answered_here(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setattr(engine, "_on_this_machine", None)
     write_table(tmp_path / "reviews.parquet", pa.table({"text": TEST}))
