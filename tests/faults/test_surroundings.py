@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.project import STAGES, Project, clocked, files, metrics, outs
+from tests.project import STAGES, Project, arguments, clocked, files, metrics, outs
 
 FUTURE = 4_000_000_000.0  # in the year 2096
 
@@ -59,7 +59,8 @@ def test_a_home_that_cannot_be_written_is_told_with_the_way_out(ready: Project, 
     home.write_text("a file, so that root cannot write into it either", encoding="utf-8")
     removed = ("SENTIDOG_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA")
     homeless = {name: value for name, value in ready.environment.items() if name not in removed}
-    command = [sys.executable, *STAGES["train_textcnn"]["cmd"].split()[1:-1], str(tmp_path / "out/textcnn")]
+    *inputs, _ = arguments("train_textcnn")
+    command = [sys.executable, "-m", "stages.train_textcnn", *inputs, str(tmp_path / "out/textcnn")]
 
     def run(**more: str) -> subprocess.CompletedProcess[str]:
         environment = homeless | {"HOME": str(home), "USERPROFILE": str(home)} | more
