@@ -7,6 +7,7 @@ from stages.core.cli import run
 from stages.core.device import prepare
 from stages.core.files import read_json
 from stages.core.params import load_params
+from stages.page.costs import read_costs
 from stages.page.pictures import picture_part
 from stages.page.render import write_page
 from stages.page.results import file_facts
@@ -28,6 +29,7 @@ def main(
     finetune: Path,
     scratch: Path,
     hotdog: Path,
+    costs: Path,
     page: Path,
 ) -> None:
     params = load_params()
@@ -45,6 +47,7 @@ def main(
         "reviews": reviews,
         "pictures": pictures,
         "coverage": read_json(coverage),
+        "costs": read_costs(costs),
         "params": {name: section.model_dump() for name, section in shown.items()},
         "files": file_facts([data / name for name in DATA]),
     }

@@ -80,6 +80,13 @@ def numbers_slowly(path: Path, group: int, *, folder: Path) -> list[int]:
     return numbers(path, group)
 
 
+def busy(path: Path, group: int) -> None:
+    """Take half a second of a core."""
+    end = time.process_time() + 0.5
+    while time.process_time() < end:
+        pass
+
+
 def sleep_long(path: Path, group: int, *, folder: Path) -> None:
     (folder / str(os.getpid())).touch()
     time.sleep(300)

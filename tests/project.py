@@ -35,6 +35,11 @@ def metrics(*stages: str) -> list[str]:
     return [next(iter(out)) for name in stages for out in STAGES[name].get("metrics", [])]
 
 
+def arguments(name: str) -> list[str]:
+    """The paths that a stage's script works on; where its cost goes is the command line's affair."""
+    return STAGES[name]["cmd"].split(" --cost ")[0].split()[3:]
+
+
 def files(folder: Path, *paths: str) -> dict[str, bytes]:
     found = {}
     for path in paths:
@@ -45,9 +50,14 @@ def files(folder: Path, *paths: str) -> dict[str, bytes]:
     return found
 
 
+def timed(path: str) -> bool:
+    """Whether a file holds seconds: a training's, or a stage's cost."""
+    return path.endswith("timing.json") or path.startswith("artifacts/costs/")
+
+
 def clocked(path: str) -> bool:
-    """Whether a file tells of the clock: a training's seconds, and the page that shows them."""
-    return path.endswith(("timing.json", "artifacts/report.html"))
+    """Whether a file tells of the clock: one that holds seconds, and the page that shows them."""
+    return timed(path) or path == "artifacts/report.html"
 
 
 class FirstRepro(NamedTuple):

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from stages.core.params import load_params
 from stages.core.tensors import write_tensors
+from stages.page import costs as page_costs
 from stages.text.ragged import Reviews
 from tests.text.written import write_reviews
 
@@ -45,6 +46,11 @@ def cached(name: str) -> dict[str, bool]:
         path: isinstance(entry, str) or entry[path].get("cache", True)
         for entry, path in zip(entries, paths(entries), strict=True)
     }
+
+
+def arguments(name: str) -> list[str]:
+    """The paths that a stage's script takes."""
+    return STAGES[name]["cmd"].split(" --cost ")[0].split()[3:]
 
 
 def data_deps(name: str) -> list[str]:
@@ -189,12 +195,12 @@ def test_every_section_of_params_is_a_stages() -> None:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_the_command_names_the_deps_and_outs_and_no_other_path(name: str) -> None:
-    arguments = STAGES[name]["cmd"].split()[3:]
+    given = [argument for argument in STAGES[name]["cmd"].split()[3:] if argument != "--cost"]
     declared = data_deps(name) + list(cached(name))
-    for argument in arguments:
+    for argument in given:
         assert any(inside(path, argument) for path in declared), f"{argument} is neither dep nor out"
     for path in declared:
-        assert any(inside(path, argument) for argument in arguments), f"{path} is not in cmd"
+        assert any(inside(path, argument) for argument in given), f"{path} is not in cmd"
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -204,7 +210,17 @@ def test_a_script_takes_as_many_paths_as_the_command_gives(name: str) -> None:
         for node in ast.parse((ROOT / f"stages/{name}.py").read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and node.name == "main"
     )
-    assert len(main.args.args) == len(STAGES[name]["cmd"].split()[3:])
+    assert len(main.args.args) == len(arguments(name))
+
+
+def test_the_report_alone_depends_on_costs_and_on_those_of_all_other_stages() -> None:
+    costs = {name: f"artifacts/costs/{name}.json" for name in STAGES if name != "report"}
+    for name, path in costs.items():
+        assert STAGES[name]["cmd"].endswith(f" --cost {path}")
+        assert path in STAGES[name]["outs"]
+    deps = {name: [path for path in data_deps(name) if "/costs/" in path] for name in STAGES}
+    assert {name: paths for name, paths in deps.items() if paths} == {"report": list(costs.values())}
+    assert list(costs) == list(page_costs.STAGES)
 
 
 def test_every_data_dep_is_the_out_of_one_stage() -> None:
@@ -382,6 +398,6 @@ def test_a_training_reads_every_key_of_its_section(
     torch.set_flush_denormal(False)
     assert seen == below(name)
     written = {os.path.relpath(path, folder) for path in folder.rglob("*") if path.is_file()}
-    outs = [os.path.relpath(out, f"artifacts/{folder.name}") for out in cached(name)]
+    outs = [os.path.relpath(out, f"artifacts/{folder.name}") for out in cached(name) if "/costs/" not in out]
     assert all(any(inside(path, out) for out in outs) for path in written)
     assert all(any(inside(path, out) for path in written) for out in outs)

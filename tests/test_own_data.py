@@ -13,7 +13,7 @@ import yaml
 from stages.core.files import read_json, read_table
 from stages.text.ragged import read_reviews
 from stages.text.vectors import vectors_of
-from tests.project import ROOT, STAGES, Project, files, outs, ran
+from tests.project import ROOT, STAGES, Project, arguments, files, outs, ran
 
 DATA = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed_glove")
 PRAISE, MIXED, BLAME = "这部电影太好看了", "这部电影还可以。", "这部电影不好看。"
@@ -33,7 +33,7 @@ def run(*stages: str, **changes: Any) -> None:
         params[section] = params[section] | values if isinstance(values, dict) else values
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     for name in stages:
-        import_module(f"stages.{name}").main(*map(Path, STAGES[name]["cmd"].split()[3:]))
+        import_module(f"stages.{name}").main(*map(Path, arguments(name)))
 
 
 def test_a_language_without_spaces_in_three_classes_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

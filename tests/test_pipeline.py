@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from tests.project import ROOT, STAGES, FirstRepro, Project, files, metrics, outs, ran
+from tests.project import ROOT, STAGES, FirstRepro, Project, arguments, files, metrics, outs, ran, timed
 
 FROM_VOCABULARY = {"build_vocab", "tensorize", "embed_glove", "train_birnn", "train_textcnn", "evaluate", "report"}
 FROM_AUGMENTATION = {"show_augmentation", "finetune", "scratch", "compare", "report"}
@@ -60,14 +60,14 @@ def test_a_stage_gives_the_same_bytes_twice(
     here = outs(name)
     paths = [
         tmp_path / path if any(out == path or out.startswith(f"{path}/") for out in here) else Path(path)
-        for path in STAGES[name]["cmd"].split()[3:]
+        for path in arguments(name)
     ]
     import_module(f"stages.{name}").main(*paths)
     torch.set_flush_denormal(False)
     expected = files(ready.folder, *here)
     assert len(expected) >= len(here)
     for path, content in expected.items():
-        if not path.endswith("timing.json"):
+        if not timed(path):
             assert (tmp_path / path).read_bytes() == content, path
 
 
@@ -89,9 +89,9 @@ def test_another_augmentation_reruns_its_picture_both_trainings_and_their_compar
     assert sorted(project.repro()) == sorted(FROM_AUGMENTATION)
 
 
-def test_an_edit_of_the_inactive_dataset_reruns_its_download_alone(project: Project) -> None:
+def test_an_edit_of_the_inactive_dataset_reruns_its_download_and_the_page_with_its_cost(project: Project) -> None:
     project.edit({"sources.imdb.full.urls": ["https://mirror.invalid/aclImdb.tar.gz"]})
-    assert project.repro() == ["download_imdb"]
+    assert project.repro() == ["download_imdb", "report"]
 
 
 def test_a_parameter_of_the_wrong_type_ends_the_run_with_one_message(project: Project) -> None:

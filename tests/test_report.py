@@ -5,13 +5,15 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.project import Project
+from stages.page.figures import duration
+from tests.project import STAGES, Project, arguments
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -91,6 +93,28 @@ def test_the_data_is_called_as_in_the_lock(ready: Project, report: Path) -> None
     assert len(sums) == 6
     for md5 in sums:
         assert md5 in lock
+
+
+def test_every_stage_before_it_stands_with_its_cost(report: Path) -> None:
+    page = report.read_text(encoding="utf-8")
+    _, table = page.split('<table class="costs">')
+    rows = re.findall(r'<th scope="row">(.+?)</th>\s*<td>(.+?)</td>\s*<td>(.+?)</td>\s*<td>(.+?)</td>', table)
+    shown = {name: figures for name, *figures in rows}
+    for name in set(STAGES) - {"report"}:
+        cost = json.loads((report.parent / f"costs/{name}.json").read_text())
+        times = [duration(cost[key]) for key in ("seconds", "cpu_seconds")]
+        assert shown[name] == [*times, f"{cost['peak_mb']:,} MB"]
+        assert cost["seconds"] > 0.1
+        assert cost["peak_mb"] > 30
+
+
+def test_it_comes_out_where_stages_were_run_by_hand(
+    ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ready.folder)
+    *inputs, _, _ = arguments("report")
+    import_module("stages.report").main(*map(Path, inputs), tmp_path, tmp_path / "report.html")
+    assert "Run by hand and not measured: download_imdb, build_vocab," in (tmp_path / "report.html").read_text("utf-8")
 
 
 # In a browser

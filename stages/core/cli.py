@@ -1,16 +1,26 @@
-"""The guard at the end of every stage script."""
+"""The guard at the end of every stage script, and what the script cost."""
 
+import argparse
 import errno
 import inspect
 import os
+import re
 import sqlite3
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 
-from stages.core.files import InputError
+_BEGAN = time.perf_counter()  # before what takes long to import
+
+from stages.core.files import InputError, write_json  # noqa: E402
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None
 
 # A thread that waits longer than a moment gives its core up. By default it spins for milliseconds, and a busy
 # neighbour makes two threads on two cores ten times as slow. Read when torch is loaded, hence here.
@@ -19,15 +29,40 @@ os.environ.setdefault("GOMP_SPINCOUNT", "4000")
 # What the disk can say to a write, and no bug of ours can cause
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
+ending = ExitStack()  # what ends with the script
 
-def run(main: Callable[..., None]) -> None:
-    """Call `main` with the command line's arguments as paths; exit 1 with one message on an InputError."""
+
+def run(main: Callable[..., None], writes_cost: bool = True) -> None:
+    """Call `main` with the command line's arguments as paths; exit 1 with one message on an InputError.
+
+    With `--cost FILE` what the script cost is written there, if `main` succeeds.
+    """
     names = list(inspect.signature(main).parameters)
-    arguments = [Path(argument) for argument in sys.argv[1:]]
-    if len(arguments) != len(names):
-        sys.exit(f"usage: {Path(sys.argv[0]).name} {' '.join(names).upper()}")
+    parser = argparse.ArgumentParser(description=sys.modules[main.__module__].__doc__)
+    for name in names:
+        parser.add_argument(name, type=Path, metavar=name.upper())
+    parser.add_argument("--cost", type=Path, metavar="FILE", help="where to write seconds and memory, as JSON")
+    given = parser.parse_args()
     with reporting():
-        main(*arguments)
+        main(*(getattr(given, name) for name in names))
+        if given.cost and writes_cost:
+            ending.close()  # the seconds of workers count once they have ended
+            write_json(given.cost, cost())
+
+
+def cost() -> dict[str, float]:
+    """Return what this process cost: wall-clock and CPU seconds, and peak memory in MB where the system tells it.
+
+    With the children that have ended: the sum of all CPU seconds, the memory of the largest process.
+    """
+    found = {"seconds": round(time.perf_counter() - _BEGAN, 2), "cpu_seconds": round(sum(os.times()[:4]), 2)}
+    if resource:
+        own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        status = Path("/proc/self/status")  # on Linux `own` is no less than the process that started this one
+        if status.exists() and (held := re.search(r"VmHWM:\s*(\d+)", status.read_text(encoding="utf-8"))):
+            own = int(held[1])
+        found["peak_mb"] = round(max(own, child) * (1 if sys.platform == "darwin" else 1024) / 1e6)
+    return found
 
 
 @contextmanager

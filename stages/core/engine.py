@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from stages.core import cli
 from stages.core.files import InputError, row_groups
 
 R = TypeVar("R")
@@ -69,6 +70,7 @@ def _on_this_machine(engine: Engine) -> Iterator[tuple[Submit, int]]:
 
     workers = engine.workers or cpu_count()
     executor = get_reusable_executor(workers, env={"OMP_NUM_THREADS": "1"})  # a core each
+    cli.ending.callback(executor.shutdown)
     try:
         yield executor.submit, workers
     except BrokenProcessPool as problem:

@@ -32,8 +32,11 @@ LOOK_AGAIN = 0.05  # seconds
 
 
 def run(main: Callable[..., None]) -> None:
-    """As cli.run, in each of the processes: whichever fails, all end, and one says why."""
-    cli.run(main if os.environ.get("WORLD_SIZE", "1") == "1" else _together(main))
+    """As cli.run, in each of the processes: whichever fails, all end, and one says why; the first writes its cost."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        cli.run(main)
+    else:
+        cli.run(_together(main), writes_cost=os.environ["RANK"] == "0")
 
 
 def _together(main: Callable[..., None]) -> Callable[..., None]:

@@ -1,15 +1,19 @@
 """Sheets of pictures with captions, for people to look at."""
 
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib
+from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from stages.core.files import replacing
 
 TILE = 128  # pixels, both sides
 GAP = 8  # pixels between tiles
-TEXT = 13  # pixels, the captions' size
+TEXT = 12  # pixels, the captions' size
 LAST = 5  # letters of a shortened line that stay at its end
 LINE = 16  # pixels from one line of text to the next
 
@@ -22,25 +26,47 @@ class Row(NamedTuple):
 
 def write_sheet(path: Path, rows: list[Row]) -> None:
     """Write `rows` as a PNG, each picture fitted into a square tile, its caption below it, shortened where it must."""
-    font = ImageFont.load_default(TEXT)
     heights = [LINE + GAP + TILE + LINE * _lines(row.captions) + GAP for row in rows]
     columns = max((len(row.pictures) for row in rows), default=0)
     sheet = Image.new("RGB", (max(columns, 3) * (TILE + GAP) + GAP, sum(heights) + GAP), "white")
     draw = ImageDraw.Draw(sheet)
     top = GAP
     for row, height in zip(rows, heights, strict=True):
+        font = _font(row.heading)
         draw.text((GAP, top), _fitted(row.heading, sheet.width - 2 * GAP, font), "black", font)
         for column, (picture, caption) in enumerate(zip(row.pictures, row.captions, strict=True)):
             place = (GAP + column * (TILE + GAP), top + LINE + GAP // 2)
             sheet.paste(ImageOps.pad(picture, (TILE, TILE), color="white"), place)
-            lines = "\n".join(_fitted(line, TILE, font) for line in caption.split("\n"))
-            draw.multiline_text((place[0], place[1] + TILE + 1), lines, "black", font, spacing=LINE - TEXT)
+            for number, line in enumerate(caption.split("\n")):
+                font = _font(line)
+                at = (place[0], place[1] + TILE + 1 + number * LINE)
+                draw.text(at, _fitted(line, TILE, font), "black", font)
         top += height
     with replacing(path) as temporary:
         sheet.save(temporary, "PNG")
 
 
-def _fitted(line: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _font(line: str) -> ImageFont.FreeTypeFont:
+    """Return matplotlib's own font, or where it lacks letters of `line` the first of the system's that has them all."""
+    own = str(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"))
+    letters, found = set(map(ord, line)), own
+    if not letters <= _letters(own):
+        from matplotlib.font_manager import findSystemFonts  # here: it looks through the system's folders
+
+        found = next((path for path in sorted(findSystemFonts()) if letters <= _letters(path)), own)
+    return ImageFont.truetype(found, TEXT)
+
+
+@cache
+def _letters(path: str) -> frozenset[int]:
+    """Return the letters that a font can draw in any size."""
+    with suppress(RuntimeError):  # a file that is no font
+        face = FT2Font(path)
+        return frozenset(face.get_charmap() if face.scalable else ())
+    return frozenset()
+
+
+def _fitted(line: str, width: int, font: ImageFont.FreeTypeFont) -> str:
     """Leave out what is too wide, just before the last letters: they may be a probability."""
     fitted, cut = line, len(line) - LAST
     while cut > 0 and font.getlength(fitted) > width:

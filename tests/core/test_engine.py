@@ -16,7 +16,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from stages.core import engine
+from stages.core import cli, engine
 from stages.core.engine import each_row_group
 from stages.core.files import InputError, write_table
 from tests import cluster
@@ -66,6 +66,14 @@ def test_few_row_groups_do_not_even_load_the_engine(table: Path) -> None:
         "sys.exit('joblib' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=cluster.ROOT, check=True)
+
+
+def test_the_seconds_of_workers_count_in_a_scripts_cost(tmp_path: Path) -> None:
+    write_table(tmp_path / "table", pa.table({"number": range(2)}), 1)
+    before = cli.cost()["cpu_seconds"]
+    list(each_row_group(tmp_path / "table", cluster.busy, Wishes(workers=2), few=1))
+    cli.ending.close()
+    assert cli.cost()["cpu_seconds"] - before >= 1
 
 
 def test_a_cluster_is_asked_for_few_row_groups_too(table: Path, dask: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

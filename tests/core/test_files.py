@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from stages.core.cli import reporting, run
+from stages.core.cli import cost, reporting, run
 from stages.core.files import (
     ROWS,
     InputError,
@@ -269,7 +269,30 @@ def test_a_missing_input_is_an_input_error_without_a_traceback(tmp_path: Path) -
 @pytest.mark.parametrize("arguments", [[], ["a"], ["a", "b", "c"]])
 def test_a_wrong_number_of_arguments_shows_the_usage(tmp_path: Path, arguments: list[str]) -> None:
     done = script(tmp_path, "print('ran')", *arguments)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "usage: script.py REVIEWS OUT\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: script.py [-h] [--cost FILE] REVIEWS OUT\n")
+
+
+def test_what_a_script_cost_is_written_with_its_childrens_part(tmp_path: Path) -> None:
+    busy = "import time\nwhile time.process_time() < 0.5: pass"
+    body = f"import subprocess; held = b'x' * 300_000_000; subprocess.run([sys.executable, '-c', {busy!r}])"
+    assert script(tmp_path, body, "a", "b", "--cost", str(tmp_path / "costs/script.json")).returncode == 0
+    written = read_json(tmp_path / "costs/script.json")
+    assert written.keys() == {"seconds", "cpu_seconds", "peak_mb"}
+    assert min(written["seconds"], written["cpu_seconds"]) >= 0.5
+    assert 300 <= written["peak_mb"] < 600
+
+
+def test_a_script_that_fails_writes_no_cost(tmp_path: Path) -> None:
+    done = script(tmp_path, "raise InputError('reviews: empty')", "a", "b", "--cost", str(tmp_path / "cost.json"))
+    assert (done.returncode, done.stderr) == (1, "error: reviews: empty\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["script.py"]
+
+
+def test_where_the_system_does_not_tell_the_peak_the_cost_is_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cost().keys() == {"seconds", "cpu_seconds", "peak_mb"}
+    monkeypatch.setattr("stages.core.cli.resource", None)
+    assert cost().keys() == {"seconds", "cpu_seconds"}
 
 
 def test_any_other_error_keeps_its_traceback(tmp_path: Path) -> None:

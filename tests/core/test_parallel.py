@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from stages.core import parallel
-from stages.core.files import InputError
+from stages.core.files import InputError, read_json
 from tests.core.processes import STEPS, findings
 
 ROOT = Path(__file__).parents[2]
@@ -168,6 +168,18 @@ def test_processes_find_each_other_whatever_the_start_before_has_left() -> None:
         assert [store.add("failures", 1) for store in found] == [1, 2, 3]
 
 
+@pytest.mark.parametrize(("rank", "writes"), [("0", True), ("1", False)])
+def test_the_first_process_alone_writes_what_it_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: str, writes: bool
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr(parallel, "_together", lambda main: main)
+    monkeypatch.setattr(sys, "argv", ["script.py", "--cost", str(tmp_path / "cost.json")])
+    parallel.run(lambda: None)
+    assert (tmp_path / "cost.json").exists() == writes
+
+
 # A killed process
 
 
@@ -183,6 +195,7 @@ class Training:
         (folder / "params.yaml").write_text(text.replace("device: auto", "device: cpu"), encoding="utf-8")
         inputs = [artifacts / name for name in ("reviews/train.safetensors", "reviews/test.safetensors")]
         command = ["-m", "stages.train_textcnn", *map(str, inputs), str(artifacts / "glove.safetensors"), "out/model"]
+        command += ["--cost", "cost.json"]
         self.folder = folder
         self.process = launch(folder, *options, *command, SENTIDOG_CACHE=str(folder / "cache"))
 
@@ -227,4 +240,5 @@ def test_a_killed_process_is_started_again_and_training_ends_with_the_same_bytes
     assert said.count("going on from a checkpoint: epoch ") == 1
     assert said.count("epoch 60, loss ") == 1
     assert broken.files() == whole
+    assert {"seconds", "cpu_seconds"} <= read_json(broken.folder / "cost.json").keys()
     assert list(broken.folder.rglob("*.pt")) == list(broken.folder.rglob("*.tmp")) == []

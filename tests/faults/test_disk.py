@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import STAGES, Project, clocked, files, outs
+from tests.project import STAGES, Project, arguments, clocked, files, outs
 
 MODELS = ("birnn", "textcnn", "finetune", "scratch")
 
@@ -19,7 +19,7 @@ def run_stage(project: Project, name: str, folder: Path, limit: int) -> subproce
     here = outs(name)
     paths = [
         str(folder / path) if any(out == path or out.startswith(f"{path}/") for out in here) else path
-        for path in STAGES[name]["cmd"].split()[3:]
+        for path in arguments(name)
     ]
     return subprocess.run(
         [sys.executable, "-m", f"stages.{name}", *paths],

@@ -14,7 +14,7 @@ import yaml
 from stages.core.device import Hardware
 from stages.core.files import read_json
 from stages.page.reviews import review_part
-from tests.project import ROOT, STAGES
+from tests.project import ROOT, arguments
 
 CHAIN = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed_glove", "train_birnn", "train_textcnn")
 CPU = Hardware(torch.device("cpu"), "fp32", 1)
@@ -78,7 +78,7 @@ def test_every_stage_copes(
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     threads = torch.get_num_threads()
     for name in (*CHAIN, "evaluate"):
-        import_module(f"stages.{name}").main(*map(Path, STAGES[name]["cmd"].split()[3:]))
+        import_module(f"stages.{name}").main(*map(Path, arguments(name)))
     folders = [Path("artifacts/birnn"), Path("artifacts/textcnn")]
     reviews_of = (Path("data/imdb/test.parquet"), Path("artifacts/reviews/test.safetensors"))
     shown = review_part(folders, Path("artifacts/evaluation"), *reviews_of, CPU)

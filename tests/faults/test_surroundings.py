@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.project import ROOT, STAGES, Project, clocked, files, metrics, outs
+from tests.project import ROOT, STAGES, Project, arguments, clocked, files, metrics, outs
 
 FUTURE = 4_000_000_000.0  # in the year 2096
 OF_REVIEWS = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed_glove", "train_textcnn")
@@ -80,7 +80,7 @@ def test_where_text_is_ascii_unless_a_program_says_otherwise_the_bytes_are_the_s
     params["own"] |= {"reviews": str(tmp_path / "reviews.csv"), "text": "avis", "label": "qualité"}
     params["build_vocab"]["min_freq"] = 1
     params["train_textcnn"] |= {"device": "cpu", "threads": 1, "epochs": 1, "num_channels": 4}
-    stages = [(name, STAGES[name]["cmd"].split()[3:]) for name in OF_REVIEWS]
+    stages = [(name, arguments(name)) for name in OF_REVIEWS]
     written = {}
     for encoding, variables in ENCODINGS.items():
         folder = tmp_path / encoding
@@ -102,7 +102,8 @@ def test_a_home_that_cannot_be_written_is_told_with_the_way_out(ready: Project, 
     home.write_text("a file, so that root cannot write into it either", encoding="utf-8")
     removed = ("SENTIDOG_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA")
     homeless = {name: value for name, value in ready.environment.items() if name not in removed}
-    command = [sys.executable, *STAGES["train_textcnn"]["cmd"].split()[1:-1], str(tmp_path / "out/textcnn")]
+    *inputs, _ = arguments("train_textcnn")
+    command = [sys.executable, "-m", "stages.train_textcnn", *inputs, str(tmp_path / "out/textcnn")]
 
     def run(**more: str) -> subprocess.CompletedProcess[str]:
         environment = homeless | {"HOME": str(home), "USERPROFILE": str(home)} | more
