@@ -4,8 +4,8 @@
 
 Without files: the sample's reviews and vectors. Each copy of the reviews has words of its own: a share of the words
 is spelled anew, so large that distinct words grow as in the reviews themselves (Heaps' law, its exponent measured
-there). Each measurement is a process of its own; imports are left out. Several workers are started at every size, also where a
-stage would do without: else their memory would look like growth. Peak memory is that of the process with its workers,
+there). Each measurement is a process of its own; imports are left out. Several workers are started at every size, also
+where a stage would do without: else their memory would look like growth. Peak memory is that of the process with its workers,
 libraries that they share counted in each. predict answers one row in fifty, with a TextCNN of random weights.
 """
 
