@@ -3,10 +3,10 @@
     uv run python -m tests.benchmarks.device [--device cuda] [--precision bf16] [--batches 500] [--compile]
 
 Reviews are random words of IMDb's lengths, pictures are noise; reading, decoding and the first batches are left out,
-augmentation is counted. Sizes are params.yaml's, for `dataset: full` or --dataset. The peak is a large product of matrices, measured
-here; FLOP are those of the products, convolutions and recurrent layers that run. Without --batches: 500 on a GPU, and 1
-on a CPU, where one of ResNet-18 takes seconds. With --compile the networks are torch.compile's; what it takes to start
-is in the first batches' seconds.
+augmentation is counted. Sizes are params.yaml's, for `dataset: full` or --dataset. The peak is a large product of
+matrices, measured here; FLOP are those of the products, convolutions and recurrent layers that run. Without --batches:
+500 on a GPU, and 1 on a CPU, where one of ResNet-18 takes seconds. With --compile the networks are torch.compile's;
+what it takes to start is in the first batches' seconds.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     uv run python -m tests.benchmarks.growth [aclImdb_v1.tar.gz glove.zip] [--times 1,4,16] [--workers 1,2]
 
-Without files: the sample's reviews and vectors. Each copy of the reviews has words of its own: a share of the words
-is spelled anew, so large that distinct words grow as in the reviews themselves (Heaps' law, its exponent measured
-there). Each measurement is a process of its own; imports are left out. Several workers are started at every size, also where a
+Without files: the sample's reviews and vectors. Each copy of the reviews has words of its own: a share of the words is
+spelled anew, so large that distinct words grow as in the reviews themselves (Heaps' law, its exponent measured there).
+Each measurement is a process of its own; imports are left out. Several workers are started at every size, also where a
 stage would do without: else their memory would look like growth. Peak memory is that of the process with its workers,
 libraries that they share counted in each. predict answers one row in fifty, with a TextCNN of random weights.
 """
@@ -165,7 +165,7 @@ def stage(work: Path, name: str) -> dict[str, float]:
 
     from stages.core import engine
 
-    engine.FEW = 0
+    vars(engine)["FEW"] = 0
     main, found = import_module(f"stages.{name}").main, {}
     with measured(found):
         main(*map(Path, STAGES[name].split()))
