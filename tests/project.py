@@ -126,6 +126,13 @@ def ran(output: str) -> list[str]:
     return re.findall(r"Running stage '(\w+)'", output)
 
 
+def cached(project: Project, path: str) -> Path:
+    """The object in the cache of a file that is an out."""
+    locked = yaml.safe_load((project.folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    (md5,) = {out["md5"] for stage in locked.values() for out in stage["outs"] if out["path"] == path}
+    return project.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+
+
 def write_small_imdb(path: Path, whole: Path) -> None:
     write_imdb(whole)
     counts: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Training stages in processes of their own, killed at moments of chance and started again."""
+"""Training stages, killed in processes of their own or broken off here, and started again."""
 
 import os
 import random
@@ -7,11 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import yaml
 
+from stages.core import checkpoint
 from tests.conftest import Settings
 from tests.vision.tiny import ARCH, Folder
 
@@ -21,13 +25,17 @@ SIZES = {"image_size": 32, "batch_size": 8}
 EPOCHS = {"train_birnn": 150, "train_textcnn": 150, "finetune": 20}  # some seconds
 
 
+class StoppedError(Exception):
+    """Stands for whatever ends a process."""
+
+
 class Training:
     """A training stage in a folder with a params.yaml of its own."""
 
     def __init__(self, folder: Path, stage: str, inputs: list[Path], **changes: object) -> None:
         self.folder, self.stage, self.inputs = folder, stage, inputs
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        params[stage] |= {"device": "cpu", "threads": 1, "epochs": EPOCHS[stage]} | changes
+        params[stage] |= {"device": "cpu", "threads": 1} | changes
         sizes = {key: dict.fromkeys(("sample", "full", "own"), size) for key, size in SIZES.items()}
         params["pictures"] = {"arch": ARCH} | sizes
         folder.mkdir(exist_ok=True)
@@ -50,6 +58,13 @@ class Training:
         assert process.returncode == 0, said
         return said
 
+    def run_here(self) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            patch.setenv("SENTIDOG_CACHE", str(self.folder / "cache"))
+            import_module(f"stages.{self.stage}").main(*self.inputs, Path("out/model"))
+        torch.set_flush_denormal(False)
+
     def kill_after(self, lines: int, seconds: float) -> None:
         """Start it, and kill it so many seconds after so many printed lines."""
         process = self.start()
@@ -71,26 +86,28 @@ class Training:
 
 
 @pytest.fixture
-def trainings(trained: Path, trained_pictures: Folder, tmp_path: Path) -> Callable[[str, str], Training]:
+def trainings(trained: Path, trained_pictures: Folder, tmp_path: Path) -> Callable[..., Training]:
     artifacts = trained / "artifacts"
     reviews = [artifacts / f"reviews/{half}.safetensors" for half in ("train", "test")]
     pictures = [trained_pictures.train, trained_pictures.test]
 
-    def make(stage: str, name: str) -> Training:
-        if stage == "finetune":
-            return Training(tmp_path / name, stage, [*pictures, trained_pictures.source])
+    def make(stage: str, name: str, epochs: int) -> Training:
+        folder = tmp_path / name
+        if stage in ("finetune", "scratch"):
+            source = [trained_pictures.source] if stage == "finetune" else []
+            return Training(folder, stage, [*pictures, *source], epochs=epochs)
         sizes = {"num_hiddens": 4, "num_layers": 1} if stage == "train_birnn" else {"num_channels": 4}
         inputs = [*reviews, artifacts / "glove.safetensors"]
-        return Training(tmp_path / name, stage, inputs, batch_size=Settings.batch_size, **sizes)
+        return Training(folder, stage, inputs, epochs=epochs, batch_size=Settings.batch_size, **sizes)
 
     return make
 
 
 @pytest.mark.parametrize("stage", ["train_textcnn", "finetune"])
 def test_a_killed_training_ends_with_the_bytes_of_one_that_was_not(
-    trainings: Callable[[str, str], Training], stage: str
+    trainings: Callable[..., Training], stage: str
 ) -> None:
-    whole, broken = trainings(stage, "whole"), trainings(stage, "broken")
+    whole, broken = (trainings(stage, name, EPOCHS[stage]) for name in ("whole", "broken"))
     whole.finish()
     chance = random.Random(stage)
     for number in range(KILLS):
@@ -104,14 +121,42 @@ def test_a_killed_training_ends_with_the_bytes_of_one_that_was_not(
     assert list(broken.folder.rglob("*.tmp")) == []
 
 
-def test_two_of_the_same_training_never_run_at_once(trainings: Callable[[str, str], Training]) -> None:
-    training = trainings("train_birnn", "twice")
+@pytest.mark.parametrize(
+    ("stage", "batches"), [("train_birnn", 3), ("train_textcnn", 3), ("finetune", 5), ("scratch", 5)]
+)
+def test_a_training_broken_off_after_each_batch_ends_with_the_bytes_of_one_that_was_not(
+    trainings: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, stage: str, batches: int
+) -> None:
+    whole, broken = (trainings(stage, name, 2) for name in ("whole", "broken"))
+    whole.run_here()
+    save = checkpoint.Checkpoint.save
+
+    def save_and_stop(self: checkpoint.Checkpoint, state: dict[str, Any]) -> None:
+        save(self, state)
+        raise StoppedError
+
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)  # a checkpoint after every batch
+    monkeypatch.setattr(checkpoint.Checkpoint, "save", save_and_stop)
+    for _ in range(2 * batches):
+        torch.manual_seed(99)
+        with pytest.raises(StoppedError):
+            broken.run_here()
+    broken.run_here()
+    assert broken.files() == whole.files()
+    assert whole.checkpoints() == broken.checkpoints() == []
+
+
+def test_two_of_the_same_training_never_run_at_once(trainings: Callable[..., Training]) -> None:
+    # In two folders, as two clones or two experiments: DVC's lock is of one alone
+    training, other = (trainings("train_birnn", name, EPOCHS["train_birnn"]) for name in ("one", "other"))
+    (training.folder / "cache").mkdir()
+    (other.folder / "cache").symlink_to(training.folder / "cache")
     first = training.start()
     assert first.stdout is not None
     for _ in range(3):
         first.stdout.readline()
     first.send_signal(signal.SIGSTOP)
-    second = training.start()
+    second = other.start()
     assert second.stdout is not None
     said = second.stdout.readline()
     first.send_signal(signal.SIGCONT)
@@ -119,4 +164,5 @@ def test_two_of_the_same_training_never_run_at_once(trainings: Callable[[str, st
     first.communicate()
     second.communicate()
     assert first.returncode == second.returncode == 0
+    assert training.files() == other.files()
     assert training.checkpoints() == []

@@ -14,6 +14,7 @@ import yaml
 from stages.core.device import Hardware
 from stages.core.files import read_json
 from stages.page.reviews import review_part
+from stages.text.ragged import read_reviews
 from tests.project import ROOT, arguments
 
 CHAIN = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed_glove", "train_birnn", "train_textcnn")
@@ -88,6 +89,9 @@ def test_every_stage_copes(
     for model in ("birnn", "textcnn"):
         assert 0 <= figures[model]["accuracy"] <= 1
         assert figures[model]["loss"] < 100
+    for path in Path("artifacts/reviews").iterdir():
+        lengths = read_reviews(path).offsets.diff()
+        assert 1 <= lengths.min() <= lengths.max() <= params["tensorize"]["max_len"]
     for model in shown["models"]:
         for review in model["mistakes"] + model["typical"]:
             assert all(math.isfinite(word.added) for word in review.words)
