@@ -20,6 +20,7 @@ from stages.core.answers import as_json, as_line
 from stages.core.device import Hardware
 from stages.core.files import read_json, write_table
 from stages.core.tensors import write_tensors
+from stages.page.costs import read_costs
 from stages.page.pictures import picture_part
 from stages.page.render import write_page
 from stages.page.reviews import review_part
@@ -113,6 +114,7 @@ class Run:
                 "words": 1, "words_covered": 1, "share_of_words": 1.0, "share_of_running_words": 1.0,
                 "most_frequent_without_vector": {},
             },
+            "costs": read_costs(self.folder / "not measured"),
             "params": {},
             "files": [],
         }  # fmt: skip

@@ -62,8 +62,10 @@ class Training:
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.folder)
             patch.setenv("SENTIDOG_CACHE", str(self.folder / "cache"))
-            import_module(f"stages.{self.stage}").main(*self.inputs, Path("out/model"))
-        torch.set_flush_denormal(False)
+            try:
+                import_module(f"stages.{self.stage}").main(*self.inputs, Path("out/model"))
+            finally:
+                torch.set_flush_denormal(False)
 
     def kill_after(self, lines: int, seconds: float) -> None:
         """Start it, and kill it so many seconds after so many printed lines."""
