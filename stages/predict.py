@@ -50,8 +50,7 @@ if __name__ == "__main__":
     parser.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="the folder that dvc repro fills")
     parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N; default: auto")
     arguments = parser.parse_args()
-    # JSON lines are UTF-8, and a file's name may be no text
-    cast(io.TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8", errors="backslashreplace")
+    cast(io.TextIOWrapper, sys.stdout).reconfigure(encoding="utf-8")  # as JSON lines are
     try:
         with reporting():
             main(**vars(arguments))

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from io import TextIOWrapper
 from pathlib import Path
 
 _BEGAN = time.perf_counter()  # before what takes long to import
@@ -71,8 +70,9 @@ def reporting() -> Iterator[None]:
 
     A letter that the terminal or the log has no code for is printed as an escape.
     """
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error is from the start
+    reconfigure = getattr(sys.stdout, "reconfigure", None)  # also where a library has wrapped it, as dvclive's does
+    if reconfigure:
+        reconfigure(errors="backslashreplace")  # as standard error is from the start
     try:
         yield
     except InputError as problem:

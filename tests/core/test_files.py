@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import torch
+from colorama.ansitowin32 import AnsiToWin32, StreamWrapper
 from safetensors import safe_open
 
 from stages.core.cli import cost, reporting, run
@@ -314,9 +315,11 @@ def test_a_disk_too_full_for_dvcs_notes_is_one_message(tmp_path: Path) -> None:
     assert str(caught.value.code).startswith("error: DVC's notes on files: unable to open database file\nmake room")
 
 
-def test_a_letter_that_the_log_cannot_spell_is_an_escape(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_letter_that_the_log_cannot_spell_is_an_escape(monkeypatch: pytest.MonkeyPatch, wrapped: bool) -> None:
     log = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    monkeypatch.setattr(sys, "stdout", log)
+    # As dvclive's libraries do with it
+    monkeypatch.setattr(sys, "stdout", StreamWrapper(log, AnsiToWin32(log)) if wrapped else log)
     with reporting():
         print("très bon", flush=True)
     assert log.buffer.getvalue() == b"tr\\xe8s bon\n"
