@@ -19,6 +19,7 @@ from stages.core.params import load_params
 from stages.core.tensors import write_tensors
 from stages.page import costs as page_costs
 from stages.text.ragged import Reviews
+from tests.project import arguments
 from tests.text.written import write_reviews
 
 ROOT = Path(__file__).parents[1]
@@ -46,11 +47,6 @@ def cached(name: str) -> dict[str, bool]:
         path: isinstance(entry, str) or entry[path].get("cache", True)
         for entry, path in zip(entries, paths(entries), strict=True)
     }
-
-
-def arguments(name: str) -> list[str]:
-    """The paths that a stage's script takes."""
-    return STAGES[name]["cmd"].split(" --cost ")[0].split()[3:]
 
 
 def data_deps(name: str) -> list[str]:

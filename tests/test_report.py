@@ -101,7 +101,7 @@ def test_every_stage_before_it_stands_with_its_cost(report: Path) -> None:
     rows = re.findall(r'<th scope="row">(.+?)</th>\s*<td>(.+?)</td>\s*<td>(.+?)</td>\s*<td>(.+?)</td>', table)
     shown = {name: figures for name, *figures in rows}
     for name in set(STAGES) - {"report"}:
-        cost = json.loads((report.parent / f"costs/{name}.json").read_text())
+        cost = json.loads((report.parent / f"costs/{name}.json").read_text(encoding="utf-8"))
         times = [duration(cost[key]) for key in ("seconds", "cpu_seconds")]
         assert shown[name] == [*times, f"{cost['peak_mb']:,} MB"]
         assert cost["seconds"] > 0.1
