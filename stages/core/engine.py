@@ -7,6 +7,7 @@ sees the same files under the same paths, and runs a copy of this project.
 import importlib
 import logging
 import socket
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
@@ -20,11 +21,12 @@ from stages.core import cli
 from stages.core.files import InputError, row_groups
 
 R = TypeVar("R")
-Submit = Callable[..., Any]  # takes a function and its arguments, returns a future
+Submit = Callable[..., Callable[[], Any]]  # takes a function and its arguments, returns what waits for its result
 
 FEW = 16  # row groups whose words are read before a worker of this machine has started
 AHEAD = 2  # row groups per worker that are under way or wait in memory; with more, loky stumbles when it is stopped
 PATIENCE = 10  # seconds for a scheduler, and then a worker, to be there
+LOOK = 60  # seconds of waiting for one result until a look whether any worker is left
 
 
 class Engine(Protocol):
@@ -50,13 +52,13 @@ def each_row_group(path: Path, work: Callable[[Path, int], R], engine: Engine, f
         yield from (work(path, group) for group in groups)
         return
     with (_on_this_machine if engine.backend == "loky" else _on_a_cluster)(engine) as (submit, workers):
-        waiting: deque[Any] = deque()
+        results: deque[Callable[[], R]] = deque()
         for group in groups:
-            waiting.append(submit(work, path, group))
-            if len(waiting) >= AHEAD * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            results.append(submit(work, path, group))
+            if len(results) >= AHEAD * workers:
+                yield results.popleft()()
+        while results:
+            yield results.popleft()()
 
 
 # Not by joblib's Parallel, which waits for ever for work that a cluster has given up (1.6), and takes a cluster of one
@@ -70,14 +72,22 @@ def _on_this_machine(engine: Engine) -> Iterator[tuple[Submit, int]]:
 
     workers = engine.workers or cpu_count()
     executor = get_reusable_executor(workers, env={"OMP_NUM_THREADS": "1"})  # a core each
-    cli.ending.callback(executor.shutdown)
+    cli.ending.callback(_shut_down, executor)
     try:
-        yield executor.submit, workers
+        yield lambda *work: executor.submit(*work).result, workers
     except BrokenProcessPool as problem:
         raise InputError("a worker was killed, which a full memory does; try fewer: engine.workers") from problem
     except (KeyboardInterrupt, GeneratorExit):  # after an error workers end what they are at, soon
-        executor.shutdown(kill_workers=True)
+        _shut_down(executor, kill_workers=True)
         raise
+
+
+def _shut_down(executor: Any, kill_workers: bool = False) -> None:
+    executor.shutdown(kill_workers=kill_workers)
+    # loky waits for its other threads alone; one that is cut short with a semaphore in hand makes a warning
+    for thread in threading.enumerate():
+        if thread.name == "QueueFeederThread":
+            thread.join(1)
 
 
 @contextmanager
@@ -97,13 +107,30 @@ def _on_a_cluster(engine: Engine) -> Iterator[tuple[Submit, int]]:
             f"engine.address: no scheduler answers at {place} ({problem}); start one, or engine.backend: loky"
         ) from problem
     with client:
+        _wait_for_a_worker(client)
+        yield lambda *work: partial(_result, client.submit(*work, pure=False), dask), sum(client.ncores().values())
+
+
+def _wait_for_a_worker(client: Any) -> None:
+    try:
+        client.wait_for_workers(1, PATIENCE)
+    except TimeoutError as problem:
+        place = client.scheduler.address
+        raise InputError(f"no worker of {place} was there in {PATIENCE} seconds; start some") from problem
+
+
+def _result(future: Any, dask: Any) -> Any:
+    """Wait for a result for as long as there are workers: without any, Dask waits for ever."""
+    place = future.client.scheduler.address
+    while True:
         try:
-            client.wait_for_workers(1, PATIENCE)
-            yield partial(client.submit, pure=False), sum(client.ncores().values())
+            return future.result(LOOK)
         except InputError as problem:
             raise InputError(f"{problem}\n(from a worker of {place}; it needs the same files)") from problem
-        except TimeoutError as problem:
-            raise InputError(f"no worker of {place} was there in {PATIENCE} seconds; start some") from problem
+        except TimeoutError:
+            if future.status == "error":  # the work's own: a file system that does not answer
+                raise
+            _wait_for_a_worker(future.client)
         except dask.KilledWorker as problem:
             raise InputError(f"the workers of {place} were killed one after the other: {problem}") from problem
         except RuntimeError as problem:

@@ -130,13 +130,25 @@ def test_a_cluster_goes_on_without_a_worker_that_was_killed(table: Path, dask: C
     assert found == NUMBERS
 
 
-def test_work_that_kills_every_worker_is_one_error(table: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("workers", "forgiven", "said"),
+    [
+        (4, 0, "the workers of {} were killed one after the other: "),  # Dask gives such work up
+        (2, 3, "no worker of {} was there in 1 seconds"),  # and left without a worker it would wait for ever
+    ],
+)
+def test_work_that_kills_every_worker_is_one_error(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, forgiven: int, said: str
+) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", str(forgiven))
     doomed = Cluster(tmp_path)
     try:
-        for _ in range(4):
+        for _ in range(workers):
             doomed.start_worker()
-        doomed.wait_for(4)
-        with pytest.raises(InputError, match=rf"workers of {doomed.address} were killed one after the other"):
+        doomed.wait_for(workers)
+        monkeypatch.setattr(engine, "PATIENCE", 1)
+        monkeypatch.setattr(engine, "LOOK", 1)
+        with pytest.raises(InputError, match=f"^{said.format(doomed.address)}"):
             list(each_row_group(table, cluster.die_at_the_third, Wishes("dask", address=doomed.address)))
     finally:
         doomed.stop()

@@ -62,6 +62,7 @@ def same_results(one: Project, other: Project, *stages: str) -> None:
             assert mine[path] == content, path
 
 
+@pytest.mark.timeout(7200)  # 30 kills take a quarter of an hour
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
 def test_a_pipeline_that_is_killed_ends_as_one_that_was_not(
     ready: Project, tmp_path: Path, request: pytest.FixtureRequest
