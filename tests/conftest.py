@@ -60,7 +60,10 @@ def device() -> torch.device:
 
 PRAISE = ("a great film", "great acting , great story", "truly great and moving", "a moving , great story")
 BLAME = ("a bad film", "bad acting , bad story", "truly bad and dull", "a dull , bad story")
-BIRNN = {"cell": "lstm", "num_hiddens": 4, "num_layers": 1, "freeze_vectors": True}
+TINY = {
+    "birnn": (BiRNN, {"cell": "lstm", "num_hiddens": 4, "num_layers": 1, "freeze_vectors": True}),
+    "textcnn": (TextCNN, {"kernel_sizes": [2, 3], "num_channels": 4, "dropout": 0.1, "freeze_vectors": False}),
+}
 TEST = ("bad and dull", "great and moving", "a truly great film with many unheard words", "bad", "dull story", "moving")
 
 
@@ -102,11 +105,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vectors = torch.randn(len(vocabulary.words), 6, generator=torch.Generator().manual_seed(0))
     write_tensors(artifacts / "glove.safetensors", {"vectors": vectors})
     paths = (*(artifacts / f"reviews/{half}.safetensors" for half in halves), artifacts / "glove.safetensors")
-    textcnn = {"kernel_sizes": [2, 3], "num_channels": 4, "dropout": 0.1, "freeze_vectors": False}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)  # where dvclive finds no repository
-        train(BiRNN, BIRNN, Settings(), paths, artifacts / "birnn")
-        train(TextCNN, textcnn, Settings(), paths, artifacts / "textcnn")
+        for name, model in TINY.items():
+            train(*model, Settings(), paths, artifacts / name)
     torch.set_flush_denormal(False)
     return folder
 
@@ -121,7 +123,7 @@ def validated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = Settings(epochs=4, validation_fraction=0.5, patience=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        train(BiRNN, BIRNN, settings, paths, folder / "birnn")
+        train(*TINY["birnn"], settings, paths, folder / "birnn")
     torch.set_flush_denormal(False)
     return folder / "birnn"
 

@@ -5,6 +5,7 @@ stage lists it among its deps.
 """
 
 import difflib
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -333,8 +334,11 @@ def load_engine() -> Engine:
 
 def _describe(error: Any) -> str:
     """One problem in a line: path, what was found, what is allowed."""
-    place = [key for key in error["loc"] if not str(key).startswith("<")]
-    name = ".".join(map(str, place)) or "the file"
+    # Behind the place in a list stands which of its kinds an address is taken for
+    parts: list[Any] = [None, *error["loc"]]
+    place = [key for before, key in pairwise(parts) if not isinstance(before, int)]
+    shown = [key if (key := str(part)) and key.isprintable() else repr(key) for part in place]
+    name = ".".join(shown) or "the file"
     if error["type"] == "missing":
         return f"{name}: missing; add it"
     section, field = _look_up(place)

@@ -150,10 +150,11 @@ def _header_bytes(start: bytes, dim: int) -> int:
 
 def _explain(name: str, data: bytes, dim: int) -> str | None:
     """Say what is wrong with the first line that is no row; slow, and only called when there is one."""
-    if not data.strip():
+    header = _header_bytes(data[:HEADER], dim)
+    if not data[header:].strip():
         return f"{name}: empty; expected a word and {dim} numbers a line"
     for number, line in enumerate(io.BytesIO(data), 1):
-        if number == 1 and _header_bytes(data[:HEADER], dim):
+        if number == 1 and header:
             continue
         word, *numbers = line.rstrip(b"\r\n").split(b" ")
         shown = repr(word.decode("utf-8", "replace"))[:50]

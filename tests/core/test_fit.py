@@ -229,6 +229,15 @@ def test_a_loss_that_is_not_finite_ends_training_in_the_epoch_that_has_it(hardwa
     assert not (tmp_path / "out/timing.json").exists()
 
 
+def test_a_test_half_whose_loss_is_not_finite_ends_training(hardware: Hardware, tmp_path: Path) -> None:
+    model = linear(hardware.device)
+    train = Rows(FEATURES, LABELS, 4, hardware.device)
+    test = Rows(FEATURES * math.nan, LABELS, 4, hardware.device, None)
+    with pytest.raises(InputError, match=r"^epoch 1, test pass: the loss is nan"):
+        fit(model, still(model), train, test, Schedule(3), hardware, tmp_path / "out", unsaved(tmp_path))
+    assert not (tmp_path / "out/timing.json").exists()
+
+
 def test_a_long_epoch_ends_soon_after_a_loss_that_is_not_finite(hardware: Hardware) -> None:
     model = Echo().to(hardware.device)
     count = 3 * CHECK_EVERY
