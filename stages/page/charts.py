@@ -71,7 +71,8 @@ def lines(what: str, series: list[Line], x_label: str, y_label: str, logarithmic
             axes.plot(line.x, line.y, dashes, marker=".", color=MODELS[line.model], label=line.label)
         if logarithmic:
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+            low, high = axes.get_ylim()
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high < 1000 * low else (1,)))
             axes.yaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel=x_label, ylabel=y_label)

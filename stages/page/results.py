@@ -107,8 +107,11 @@ def roc_chart(models: list[Trained], folder: Path, classes: list[str], areas: li
 def length_chart(models: list[Trained], answers: list[Answers], lengths: np.ndarray) -> Markup:
     """Return the chart of accuracy by the reviews' lengths, int (reviews,), as they were read."""
     order = lengths.argsort(kind="stable")
-    groups = [rows for rows in np.array_split(order, LENGTHS) if len(rows)]
-    names = [f"{lengths[rows[0]]}\nto {lengths[rows[-1]]}" for rows in groups]
+    shortest = [lengths[rows[0]] for rows in np.array_split(order, LENGTHS) if len(rows)]
+    starts = np.unique(np.searchsorted(lengths[order], shortest))  # reviews of one length are in one group
+    groups = np.split(order, starts[1:])
+    ends = [(lengths[rows[0]], lengths[rows[-1]]) for rows in groups]
+    names = [f"{first}" if first == last else f"{first}\nto {last}" for first, last in ends]
     series = []
     for model, some in zip(models, answers, strict=True):
         figures = [accuracy(some.correct[rows]) for rows in groups]

@@ -56,6 +56,17 @@ def test_every_reference_has_its_target() -> None:
         assert wanted <= set(re.findall(r' id="([^"]+)"', svg))
 
 
+def test_ticks_of_a_loss_are_few_however_far_it_goes() -> None:
+    near, far = (
+        lines("x", [Line("down", [1, 2], [first, last], 0)], "epoch", "loss", logarithmic=True)
+        for first, last in ((0.7, 0.2), (300.0, 0.0002))
+    )
+    ticks = [set(re.findall(r">([.\d]+)</text>", svg)) for svg in (near, far)]
+    assert {".2", ".3", ".5"} <= ticks[0]
+    assert ".3" not in ticks[1]
+    assert len(ticks[1]) < 10
+
+
 def test_a_line_goes_where_its_numbers_are() -> None:
     svg = lines("x", [Line("up", [1, 2], [0.1, 0.9], 0)], "epoch", "accuracy")
     (path,) = re.findall(r'<path d="([^"]+)"[^>]*stroke: var\(--first\); stroke-width: 1\.8', svg)[:1]

@@ -65,10 +65,15 @@ def test_reviews_of_like_length_are_measured_together(trained: Path) -> None:
     assert places[0] < places[3]  # SVG counts from the top
 
 
-def test_few_reviews_make_fewer_groups(trained: Path) -> None:
+@pytest.mark.parametrize(
+    ("lengths", "names"), [([3, 7], ["3", "7"]), ([5] * 9 + [8] * 3, ["5", "8"]), ([4] * 5, ["4"])]
+)
+def test_reviews_of_one_length_are_in_one_group(trained: Path, lengths: list[int], names: list[str]) -> None:
     models = [read_trained(trained / "artifacts/birnn")]
-    answers = Answers(["n", "p"], np.array([[0.9, 0.1]] * 2), np.array([0, 1]))
-    assert ">to 7<" in length_chart(models, [answers], np.array([3, 7]))
+    count = len(lengths)
+    answers = Answers(["n", "p"], np.array([[0.9, 0.1]] * count), np.arange(count) % 2)
+    texts = re.findall(r">([^<>]+)</text>", length_chart(models, [answers], np.array(lengths)))
+    assert [text for text in texts if text in names or text.startswith("to ")] == names
 
 
 def test_files_are_called_as_in_dvcs_lock(tmp_path: Path) -> None:
