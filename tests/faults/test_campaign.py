@@ -42,11 +42,11 @@ def kill(process: subprocess.Popen[bytes], whom: str) -> None:
 
 
 def orphans(folder: Path) -> list[int]:
-    """Processes that still run in `folder`: a stage whose dvc was killed."""
+    """Processes of stages that run in `folder` or below: of a dvc that was killed, or of its queue."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if (entry / "cwd").readlink() == folder and b"stages." in (entry / "cmdline").read_bytes():
+            if (entry / "cwd").readlink().is_relative_to(folder) and b"stages." in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
         except OSError:
             continue  # gone meanwhile
@@ -132,6 +132,43 @@ def test_a_killed_experiment_goes_on_and_ends_with_the_same_bytes(
     kill(process, GROUP)
     said = project.dvc(*command, "--force")
     assert "going on from a checkpoint: epoch " in said
+    project.dvc("exp", "apply", "later")
+    same_results(project, changed, "train_textcnn")
+    assert not list(checkpoints.glob("[!.]*.pt"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
+def test_a_killed_experiment_of_the_queue_goes_on_and_ends_with_the_same_bytes(
+    ready: Project, changed: Project, tmp_path: Path
+) -> None:
+    project = _with_results(ready, tmp_path / "project", tmp_path / "cache")
+    values = [f"-S{key}={value}" for key, value in CHANGE.items()]
+    checkpoints = tmp_path / "cache/checkpoints"
+
+    def queue(name: str) -> subprocess.Popen[bytes]:
+        project.dvc("exp", "run", "--queue", "--name", name, *values, "train_textcnn")
+        return start(project, "queue", "start")  # which ends only after the training has begun
+
+    def wait_for(state: str) -> None:
+        while state not in (said := project.dvc("queue", "status")):
+            assert not {"Success", "Failed"} & set(said.split()), said
+            project.dvc("queue", "start")  # in case that the worker of before ended as the next was to take this on
+
+    try:
+        starting = queue("killed")
+        while not list(checkpoints.glob("textcnn-*.pt")):
+            assert not starting.poll(), (tmp_path / "log.txt").read_text()
+            time.sleep(0.02)
+        (trainer,) = orphans(project.folder)
+        os.kill(trainer, signal.SIGKILL)
+        assert starting.wait() == 0
+        wait_for("Failed")
+        project.dvc("queue", "remove", "--failed")
+        assert queue("later").wait() == 0
+        wait_for("Success")
+    finally:
+        project.run(sys.executable, "-m", "dvc", "queue", "stop", "--kill")
+    assert "going on from a checkpoint: epoch " in project.dvc("queue", "logs", "later")
     project.dvc("exp", "apply", "later")
     same_results(project, changed, "train_textcnn")
     assert not list(checkpoints.glob("[!.]*.pt"))
