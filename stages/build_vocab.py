@@ -3,17 +3,17 @@
 from functools import partial
 from pathlib import Path
 
+from stages.config.params import load_params
 from stages.core.cli import run
-from stages.core.engine import each_row_group
-from stages.core.params import load_params
-from stages.text.counts import add_up, count_row_group
-from stages.text.vocabulary import build_vocabulary, write_vocabulary
+from stages.engine.row_groups import each_row_group
+from stages.text.words.counts import add_up, count_row_group
+from stages.text.words.vocabulary import build_vocabulary, write_vocabulary
 
 
-def main(train: Path, vocab: Path) -> None:
+def main(reviews: Path, vocab: Path) -> None:
     params = load_params()
     name = params.build_vocab.tokenizer
-    parts = each_row_group(train, partial(count_row_group, name=name), params.engine)
+    parts = each_row_group(reviews / "train.parquet", partial(count_row_group, name=name), params.engine)
     vocabulary, distinct, running = build_vocabulary(add_up(parts, vocab.parent), params.build_vocab.min_freq, name)
     write_vocabulary(vocab, vocabulary)
     kept = sum(vocabulary.counts) / running

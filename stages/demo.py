@@ -1,38 +1,43 @@
 """Open a page on this machine to try the trained models in; it reads artifacts/ alone.
 
-Only the examples to click are of data/'s test halves, where these are there, and else made up.
+The examples to click are of the test splits in data/ where these are there, and else made up.
 """
 
-import argparse
 from pathlib import Path
 
-from stages.core.answers import Inference
-from stages.core.cli import reporting
-from stages.core.device import prepare
+from stages.apps.command import parser
+from stages.apps.demo_examples import evenly_spread_images, short_reviews
+from stages.apps.image_models import ImageModels
+from stages.apps.inputs import PICTURES, REVIEWS
+from stages.apps.notes import sample_note
+from stages.apps.review_models import ReviewModels
+from stages.core.cli import exit_on_error
 from stages.core.files import InputError
-from stages.page.clickable import short_reviews, some_pictures
-from stages.sample.examples import EXAMPLE_REVIEWS, example_pictures
-from stages.text import models as review_models
-from stages.text.classify import ReviewModels
-from stages.vision import models as picture_models
-from stages.vision.files import PictureModels
-from stages.vision.opening import MAX_BYTES
+from stages.evaluation.titles import IMAGE_MODELS
+from stages.inference.device import prepare
+from stages.sample.examples import EXAMPLE_REVIEWS, example_images
+from stages.vision.reading.opening import MAX_BYTES
 
-EXAMPLES = 6  # pictures, and reviews, to click, at most
-TEST_REVIEWS, TEST_PICTURES = Path("data/imdb/test.parquet"), Path("data/hotdog/test.parquet")
+COUNT = 6  # pictures, and reviews, to click, at most
+TEST_REVIEWS, TEST_IMAGES = Path("data/imdb/test.parquet"), Path("data/hotdog/test.parquet")
+EXAMPLES = """
+  {prog}
+  {prog} --port 8000
+"""
 
 
-def main(host: str, port: int, artifacts: Path, device: str) -> None:
+def show(host: str, port: int, artifacts: Path, device: str) -> None:
     try:
-        from stages.page.demo import THEME, demo
+        from stages.apps.demo import THEME, demo
     except ImportError as problem:
-        raise InputError(f"{problem}; get it with: uv run --extra demo python -m stages.demo") from problem
-    hardware = prepare(Inference(device))
-    reviews = ReviewModels(artifacts, review_models.MODELS, hardware)
-    pictures = PictureModels(artifacts, picture_models.MODELS, hardware)
-    texts = short_reviews(TEST_REVIEWS, EXAMPLES) if TEST_REVIEWS.is_file() else list(EXAMPLE_REVIEWS)
-    some = some_pictures(TEST_PICTURES, EXAMPLES) if TEST_PICTURES.is_file() else example_pictures(EXAMPLES)
-    page = demo(reviews, pictures, texts, some)
+        raise InputError(f"{problem}; get it with: uv run --extra demo sentidog demo") from problem
+    hardware = prepare(device, "fp32", None)
+    reviews = ReviewModels(artifacts, REVIEWS.models, hardware)
+    images = ImageModels(artifacts, IMAGE_MODELS, hardware)
+    texts = short_reviews(TEST_REVIEWS, COUNT) if TEST_REVIEWS.is_file() else list(EXAMPLE_REVIEWS)
+    encoded = evenly_spread_images(TEST_IMAGES, COUNT) if TEST_IMAGES.is_file() else example_images(COUNT)
+    notes = {kind.name: sample_note(artifacts, kind.models) for kind in (REVIEWS, PICTURES)}
+    page = demo(reviews, images, texts, encoded, notes)
     try:
         page.launch(
             server_name=host, server_port=port, share=False, theme=THEME, max_file_size=MAX_BYTES, footer_links=[],
@@ -44,11 +49,15 @@ def main(host: str, port: int, artifacts: Path, device: str) -> None:
     page.block_thread()
 
 
+def main(argv: list[str] | None = None, prog: str = "python -m stages.demo") -> None:
+    command = parser(prog, __doc__, EXAMPLES)
+    command.add_argument("--host", default="127.0.0.1", help="the address to listen on; default: this machine alone")
+    command.add_argument("--port", type=int, default=7860)
+    command.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="the folder that dvc repro fills")
+    command.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N; default: auto")
+    with exit_on_error():
+        show(**vars(command.parse_args(argv)))
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m stages.demo", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; default: this machine alone")
-    parser.add_argument("--port", type=int, default=7860)
-    parser.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="the folder that dvc repro fills")
-    parser.add_argument("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N; default: auto")
-    with reporting():
-        main(**vars(parser.parse_args()))
+    main()

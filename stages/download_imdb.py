@@ -3,31 +3,33 @@
 from collections import Counter
 from pathlib import Path
 
+from stages.config.params import load_params
 from stages.core.cli import run
 from stages.core.files import write_table
-from stages.core.own import own_path
-from stages.core.params import load_params
-from stages.core.sources import obtain
 from stages.sample.reviews import write_imdb
-from stages.text.own import Columns, read_own
-from stages.text.reviews import read_archive
+from stages.sources.obtain import obtain
+from stages.sources.tables import Columns, read_labelled_texts
+from stages.sources.user_data import user_path
+from stages.text.reading.imdb import read_imdb_archive
+from stages.text.reading.table import review_table
 
 
-def main(train: Path, test: Path) -> None:
+def main(out: Path) -> None:
     params = load_params()
     own = params.own
     if params.dataset == "own":
         columns = Columns(own.text, own.label, own.split)
-        halves = read_own(own_path("own.reviews", own.reviews), columns, own.test_fraction, own.seed)
+        rows = read_labelled_texts(user_path("own.reviews", own.reviews), columns, own.test_fraction, own.seed)
+        splits = {split: review_table(split, some) for split, some in rows.items()}
     else:
         source = getattr(params.sources.imdb, params.dataset)
-        halves = read_archive(obtain("imdb", params.dataset, source, write_imdb))
-    for half, path in (("train", train), ("test", test)):
-        write_table(path, halves[half])
-        labels = Counter(halves[half]["label"].to_pylist())
-        print(f"{half}: " + ", ".join(f"{count:,} {label}" for label, count in sorted(labels.items())))
-    table = halves["train"]
-    for row in table.take([len(table) * i // 5 for i in range(5)]).to_pylist():
+        splits = read_imdb_archive(obtain("imdb", params.dataset, source, write_imdb))
+    for split, table in splits.items():
+        write_table(out / f"{split}.parquet", table)
+        labels = Counter(table["label"].to_pylist())
+        print(f"{split}: " + ", ".join(f"{count:,} {label}" for label, count in sorted(labels.items())))
+    train = splits["train"]
+    for row in train.take([len(train) * i // 5 for i in range(5)]).to_pylist():
         print(f"{row['label']}  {row['text'][:70]!r}")
 
 

@@ -3,20 +3,20 @@
 from functools import partial
 from pathlib import Path
 
+from stages.config.params import load_params
 from stages.core.cli import run
-from stages.core.engine import each_row_group
 from stages.core.files import write_json
-from stages.core.params import load_params
 from stages.core.tensors import write_in_parts
-from stages.text.coverage import Coverage, match_row_group
+from stages.engine.row_groups import each_row_group
+from stages.text.vectors.coverage import Coverage, match_row_group
 
 
 def main(vocab: Path, glove: Path, out: Path, coverage: Path) -> None:
     params = load_params()
     match = partial(match_row_group, glove=glove.resolve(), dim=params.embed_glove.dim)
-    covered = Coverage()
-    write_in_parts(out, ({"vectors": covered.add(part)} for part in each_row_group(vocab, match, params.engine)), {})
-    report = covered.report()
+    total = Coverage()
+    write_in_parts(out, ({"vectors": total.add(part)} for part in each_row_group(vocab, match, params.engine)), {})
+    report = total.report()
     write_json(coverage, report)
     print(
         f"vectors for {report['words_covered']:,} of {report['words']:,} words, "

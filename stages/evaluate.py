@@ -1,41 +1,45 @@
-"""Evaluate the models on the test half: models, test reviews -> metrics, curves, predictions."""
+"""Evaluate the text models on the test split: reviews, models -> figures, curves, predictions, metrics."""
 
 from pathlib import Path
 
 import pyarrow as pa
 
+from stages.config.params import load_params
 from stages.core.cli import run
-from stages.core.device import prepare
-from stages.core.files import read_table, write_csv, write_json, write_table
-from stages.core.fit import predict, score
-from stages.core.metrics import in_words, mean_roc, measure, roc
-from stages.core.params import load_params
-from stages.text.batches import TEST_BATCH, ReviewBatches
-from stages.text.models import load
-from stages.text.ragged import read_reviews
+from stages.core.files import read_table, write_json, write_table
+from stages.evaluation.comparison import compare_pairs
+from stages.evaluation.metrics import mean_roc, roc
+from stages.evaluation.outputs import write_outputs
+from stages.evaluation.titles import ENSEMBLE, TEXT_MODELS
+from stages.inference.device import prepare
+from stages.inference.predict import mean_of_probabilities, predict
+from stages.text.batches.review_batches import EVAL_BATCH, ReviewBatches
+from stages.text.batches.reviews import read_reviews
+from stages.text.models.registry import load_text_model
 
 
-def main(test: Path, test_reviews: Path, birnn: Path, textcnn: Path, out: Path) -> None:
-    hardware = prepare(load_params().evaluate)
-    reviews = read_reviews(test_reviews)
-    table = read_table(test, ["id", "label"])
-    metrics = {}
-    for folder in (birnn, textcnn):
-        model, config = load(folder)
-        batches = ReviewBatches(reviews, TEST_BATCH, hardware.device, seed=None, **config["padding"])
-        logits, labels = predict(model.to(hardware.device), batches, hardware, folder.name)
-        probabilities, known = logits.softmax(1).numpy(force=True), labels.numpy(force=True)
-        name, classes = config["model"], config["classes"]
-        two = len(classes) == 2
-        metrics[name] = measure(probabilities, known, score(logits, labels)[0])
-        for number in range(1 if two else 0, len(classes)):  # of two, one says it all
+def main(texts: Path, reviews: Path, models: Path, out: Path, metrics: Path) -> None:
+    params = load_params().evaluate
+    hardware = prepare(params.device, params.precision, params.threads)
+    test = read_reviews(reviews / "test.safetensors")
+    classes, targets = test.classes, test.labels.numpy()
+    logits = {}
+    for name in TEXT_MODELS:
+        model, config = load_text_model(models / name)
+        batches = ReviewBatches(test, EVAL_BATCH, hardware, seed=None, padding=config.padding)
+        logits[name], _ = predict(model.to(hardware.device), batches, hardware, name, config.temperature)
+    logits[ENSEMBLE] = mean_of_probabilities(list(logits.values()))
+    table = read_table(texts / "test.parquet", ["id", "label"])
+    figures, correct = {}, {}
+    for name, values in logits.items():
+        figures[name], probabilities = write_outputs(name, values.cpu(), test.labels, classes, out, metrics)
+        correct[name] = probabilities.argmax(1) == targets
+        binary = len(classes) == 2
+        for number in range(1 if binary else 0, len(classes)):  # of two probabilities one tells the other
             table = table.append_column(f"{name}_{classes[number]}", pa.array(probabilities[:, number]))
-        predicted = [classes[i] for i in probabilities.argmax(1)]
-        curve = roc(probabilities[:, 1], known == 1) if two else mean_roc(probabilities, known)
+        curve = roc(probabilities[:, 1], targets == 1) if binary else mean_roc(probabilities, targets)
         write_json(out / f"roc_{name}.json", curve)
-        write_csv(out / f"confusion_{name}.csv", pa.table({"actual": table["label"], "predicted": predicted}))
-        print(f"{name}: test acc {in_words(metrics[name])}")
-    write_json(out / "metrics.json", metrics)
+    write_json(out / "figures.json", {"models": figures, "pairs": compare_pairs(correct)})
     write_table(out / "predictions.parquet", table)
 
 

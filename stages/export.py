@@ -1,54 +1,53 @@
-"""Write a trained model as one ONNX file, with all that using it needs: `python -m stages.export textcnn out.onnx`.
+"""Write a trained model as one ONNX file, with all that using it needs.
 
-It reads artifacts/ alone, and leaves no file whose answers differ from the model's. Pictures are checked on those of
-the test half where it is there, else on drawn ones.
+It reads artifacts/ alone, and leaves no file whose results differ from the model's. An image model is checked on
+pictures of the test split where it is there, else on drawn ones.
 """
 
-import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
-from stages.core.cli import reporting
-from stages.core.device import prepare
-from stages.sample.examples import example_pictures
-from stages.text import models as review_models
-from stages.text import portable as of_reviews
-from stages.vision import models as picture_models
-from stages.vision import portable as of_pictures
-from stages.vision.files import Picture, as_pictures
-from stages.vision.pictures import Pictures, read_pictures
+from stages.apps.command import parser
+from stages.apps.image_models import ImageFile, as_images
+from stages.apps.inputs import MODELS
+from stages.apps.onnx_images import CHECKED, export_image_model
+from stages.apps.onnx_reviews import export_text_model
+from stages.core.cli import exit_on_error
+from stages.evaluation.titles import TEXT_MODELS
+from stages.inference.device import prepare
+from stages.sample.examples import example_images
+from stages.vision.batches.images import Images, read_images
 
-TEST_PICTURES = Path("data/hotdog/test.parquet")
-
-
-@dataclass(frozen=True)
-class Wishes:
-    device: str = "cpu"
-    precision: str = "fp32"
-    threads: int | None = None
+TEST_IMAGES = Path("data/hotdog/test.parquet")
+EXAMPLES = """
+  {prog} textcnn textcnn.onnx
+  {prog} finetune finetune.onnx
+"""
 
 
-def main(model: str, file: Path, artifacts: Path) -> None:
-    hardware = prepare(Wishes())
-    if model in review_models.MODELS:
-        count, difference = of_reviews.export(artifacts, model, file, hardware)
+def export(model: str, file: Path, artifacts: Path) -> None:
+    hardware = prepare("cpu", "fp32", None)
+    if model in TEXT_MODELS:
+        count, difference = export_text_model(artifacts, model, file, hardware)
     else:
-        count, difference = of_pictures.export(artifacts, model, file, hardware, pictures_to_check())
+        count, difference = export_image_model(artifacts, model, file, hardware, images_to_check())
     size = file.stat().st_size / 1e6
     print(f"{file}: {size:.1f} MB, differs from {model} by at most {difference:.1g} on {count} examples")
 
 
-def pictures_to_check() -> Pictures:
-    if TEST_PICTURES.is_file():
-        return read_pictures(TEST_PICTURES)
-    return as_pictures([Picture(f"drawn {i}", png) for i, png in enumerate(example_pictures(of_pictures.CHECKED))])
+def images_to_check() -> Images:
+    if TEST_IMAGES.is_file():
+        return read_images(TEST_IMAGES)
+    return as_images([ImageFile(f"drawn {i}", png) for i, png in enumerate(example_images(CHECKED))])
+
+
+def main(argv: list[str] | None = None, prog: str = "python -m stages.export") -> None:
+    command = parser(prog, __doc__, EXAMPLES)
+    command.add_argument("model", choices=MODELS)
+    command.add_argument("file", type=Path, help="the ONNX file to write")
+    command.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="the folder that dvc repro fills")
+    with exit_on_error():
+        export(**vars(command.parse_args(argv)))
 
 
 if __name__ == "__main__":
-    every = [*review_models.MODELS, *picture_models.MODELS]
-    parser = argparse.ArgumentParser(prog="python -m stages.export", description=__doc__)
-    parser.add_argument("model", choices=every)
-    parser.add_argument("file", type=Path, help="the ONNX file to write")
-    parser.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="the folder that dvc repro fills")
-    with reporting():
-        main(**vars(parser.parse_args()))
+    main()

@@ -3,27 +3,27 @@
 from collections import Counter
 from pathlib import Path
 
+from stages.config.params import load_params
 from stages.core.cli import run
-from stages.core.own import own_path
-from stages.core.params import load_params
-from stages.core.sources import obtain
-from stages.sample.pictures import write_hotdog
-from stages.vision.archive import read_archive, read_own
-from stages.vision.pictures import write_pictures
+from stages.sample.images import write_hotdog
+from stages.sources.obtain import obtain
+from stages.sources.user_data import user_path
+from stages.vision.batches.images import write_images
+from stages.vision.reading.class_folders import read_hotdog_archive, read_user_images
 
 
-def main(train: Path, test: Path) -> None:
+def main(out: Path) -> None:
     params = load_params()
     own = params.own
     if params.dataset == "own":
-        halves = read_own(own_path("own.pictures", own.pictures), own.test_fraction, own.seed)
+        splits = read_user_images(user_path("own.pictures", own.pictures), own.test_fraction, own.seed)
     else:
         source = getattr(params.sources.hotdog, params.dataset)
-        halves = read_archive(obtain("hotdog", params.dataset, source, write_hotdog))
-    for half, path in (("train", train), ("test", test)):
-        write_pictures(path, halves[half])
-        labels = Counter(halves[half]["label"].to_pylist())
-        print(f"{half}: " + ", ".join(f"{count:,} {label}" for label, count in sorted(labels.items())))
+        splits = read_hotdog_archive(obtain("hotdog", params.dataset, source, write_hotdog))
+    for split, table in splits.items():
+        write_images(out / f"{split}.parquet", table)
+        labels = Counter(table["label"].to_pylist())
+        print(f"{split}: " + ", ".join(f"{count:,} {label}" for label, count in sorted(labels.items())))
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
-"""Read the source model: weights from outside -> safetensors."""
+"""Read the source model: weights from outside, or trained on the sample's drawings -> safetensors."""
 
 from pathlib import Path
 
+from stages.config.params import load_params
 from stages.core.cli import run
-from stages.core.params import load_params
-from stages.core.sources import obtain
 from stages.core.tensors import write_tensors
 from stages.sample.source_model import write_source_model
+from stages.sources.obtain import obtain
 from stages.vision.networks import check_arch, outline
-from stages.vision.weights import read_weights
+from stages.vision.reading.weights import read_weights
 
 
 def main(out: Path) -> None:
     params = load_params()
     arch = params.pictures.arch
-    check_arch(arch)  # before a download, and before it becomes part of a file's name
+    check_arch(arch)  # before a download, and before it becomes an argument of the sample
     source = getattr(params.sources.source_model, params.dataset)
     file = obtain("source_model", params.dataset, source, write_source_model, arch)
     weights, outputs = read_weights(file, arch)

@@ -1,29 +1,30 @@
-"""Fine-tune the source model: pictures, source model -> model, config, metrics, curves, timing."""
+"""Fine-tune the source model: images, source model -> model, config, curves."""
 
 from pathlib import Path
+from typing import Any
 
-from stages.core.parallel import run
-from stages.core.params import load_params
+from stages.config.params import load_params
 from stages.core.tensors import read_tensors
-from stages.vision.batches import Normalisation
+from stages.inference.config import Normalisation
+from stages.training.distributed import run
 from stages.vision.networks import Classifier, from_source
-from stages.vision.train import Task, train
+from stages.vision.training import task_of, train_image_model
 
 
-def main(train_pictures: Path, test_pictures: Path, source_model: Path, out: Path) -> None:
+def main(images: Path, source_model: Path, out: Path) -> dict[str, Any]:
     params = load_params()
-    settings, arch, freeze = params.finetune, params.pictures.arch, params.finetune.freeze
-    image_size = getattr(params.pictures.image_size, params.dataset)
-    batch_size = getattr(params.pictures.batch_size, params.dataset)
-    task = Task((train_pictures, test_pictures, source_model), image_size, batch_size, params.augment)
+    arch, options = params.pictures.arch, params.finetune
     weights, about = read_tensors(source_model)
-    train(
-        lambda classes: Classifier(arch, from_source(arch, weights, classes, source_model), freeze),
-        task,
+    return train_image_model(
+        lambda classes: Classifier(
+            arch, from_source(arch, weights, classes, source_model), options.freeze, options.average_flips
+        ),
+        task_of(params, images),
         Normalisation(about["mean"], about["std"]),
-        settings,
+        options,
         out,
-        settings.output_lr_factor,
+        source_model=source_model,
+        output_lr_factor=options.output_lr_factor,
     )
 
 

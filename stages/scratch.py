@@ -1,22 +1,25 @@
-"""Train the same architecture from scratch: pictures -> model, config, metrics, curves, timing."""
+"""Train the same architecture from scratch: images -> model, config, curves."""
 
 from pathlib import Path
+from typing import Any
 
-from stages.core.parallel import run
-from stages.core.params import load_params
-from stages.vision.batches import Normalisation
+from stages.config.params import load_params
+from stages.inference.config import Normalisation
+from stages.training.distributed import run
 from stages.vision.networks import Classifier, build
-from stages.vision.train import Task, train
+from stages.vision.training import task_of, train_image_model
 
 
-def main(train_pictures: Path, test_pictures: Path, out: Path) -> None:
+def main(images: Path, out: Path) -> dict[str, Any]:
     params = load_params()
-    settings, arch = params.scratch, params.pictures.arch
-    image_size = getattr(params.pictures.image_size, params.dataset)
-    batch_size = getattr(params.pictures.batch_size, params.dataset)
-    task = Task((train_pictures, test_pictures), image_size, batch_size, params.augment)
-    normalisation = Normalisation(settings.mean, settings.std)
-    train(lambda classes: Classifier(arch, build(arch, classes)), task, normalisation, settings, out)
+    arch, normalisation = params.pictures.arch, Normalisation(params.scratch.mean, params.scratch.std)
+    return train_image_model(
+        lambda classes: Classifier(arch, build(arch, classes), average_flips=params.scratch.average_flips),
+        task_of(params, images),
+        normalisation,
+        params.scratch,
+        out,
+    )
 
 
 if __name__ == "__main__":

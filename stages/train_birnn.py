@@ -1,22 +1,28 @@
-"""Train the BiRNN: reviews, vectors -> model, config, metrics, curves, timing."""
+"""Train the BiRNN: reviews, vectors -> model, config, curves."""
 
 from pathlib import Path
+from typing import Any
 
-from stages.core.parallel import run
-from stages.core.params import load_params
-from stages.text.birnn import BiRNN
-from stages.text.train import train
+from stages.config.params import load_params
+from stages.text.models.birnn import BiRNN
+from stages.text.training import train_text_model
+from stages.training.distributed import run
 
 
-def main(train_reviews: Path, test_reviews: Path, vectors: Path, out: Path) -> None:
-    params = load_params().train_birnn
+def main(reviews: Path, vectors: Path, out: Path) -> dict[str, Any]:
+    params = load_params()
+    options = params.train_birnn
     architecture = {
-        "cell": params.cell,
-        "num_hiddens": params.num_hiddens,
-        "num_layers": params.num_layers,
-        "freeze_vectors": params.freeze_vectors,
+        "cell": options.cell,
+        "num_hiddens": options.num_hiddens,
+        "num_layers": options.num_layers,
+        "freeze_vectors": options.freeze_vectors,
+        "pooling": options.pooling,
+        "dropout": options.dropout,
+        "word_dropout": options.word_dropout,
+        "embedding_dropout": options.embedding_dropout,
     }
-    train(BiRNN, architecture, params, (train_reviews, test_reviews, vectors), out)
+    return train_text_model(BiRNN, architecture, options, params.dataset, reviews, vectors, out)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,27 @@
-"""Train TextCNN: reviews, vectors -> model, config, metrics, curves, timing."""
+"""Train the TextCNN: reviews, vectors -> model, config, curves."""
 
 from pathlib import Path
+from typing import Any
 
-from stages.core.parallel import run
-from stages.core.params import load_params
-from stages.text.textcnn import TextCNN
-from stages.text.train import train
+from stages.config.params import load_params
+from stages.text.models.textcnn import TextCNN
+from stages.text.training import train_text_model
+from stages.training.distributed import run
 
 
-def main(train_reviews: Path, test_reviews: Path, vectors: Path, out: Path) -> None:
-    params = load_params().train_textcnn
+def main(reviews: Path, vectors: Path, out: Path) -> dict[str, Any]:
+    params = load_params()
+    options = params.train_textcnn
     architecture = {
-        "kernel_sizes": params.kernel_sizes,
-        "num_channels": params.num_channels,
-        "dropout": params.dropout,
-        "freeze_vectors": params.freeze_vectors,
+        "kernel_sizes": options.kernel_sizes,
+        "num_channels": options.num_channels,
+        "dropout": options.dropout,
+        "freeze_vectors": options.freeze_vectors,
+        "pooling": options.pooling,
+        "word_dropout": options.word_dropout,
+        "embedding_dropout": options.embedding_dropout,
     }
-    train(TextCNN, architecture, params, (train_reviews, test_reviews, vectors), out)
+    return train_text_model(TextCNN, architecture, options, params.dataset, reviews, vectors, out)
 
 
 if __name__ == "__main__":

@@ -17,17 +17,18 @@ from filelock import FileLock
 
 from stages.core.files import read_json, write_json, write_table
 from stages.core.tensors import write_tensors
-from stages.text.birnn import BiRNN
-from stages.text.counts import count_words
-from stages.text.ragged import Reviews, encode
-from stages.text.reviews import SCHEMA
-from stages.text.textcnn import TextCNN
-from stages.text.tokens import tokenizer
-from stages.text.train import train
-from stages.text.vocabulary import build_vocabulary, write_vocabulary
+from stages.text.batches.reviews import Reviews
+from stages.text.linear_training import train_linear_model
+from stages.text.models.birnn import BiRNN
+from stages.text.models.textcnn import TextCNN
+from stages.text.reading.table import SCHEMA
+from stages.text.training import train_text_model
+from stages.text.words.counts import count_words
+from stages.text.words.tokens import tokenizer
+from stages.text.words.vocabulary import build_vocabulary, write_vocabulary
 from tests.cluster import Cluster
 from tests.project import FirstRepro, Project, copy_of_this_project, surroundings
-from tests.text.written import write_reviews
+from tests.text.written import encode_texts, write_reviews
 from tests.vision.tiny import Folder
 
 # The slow ones, in the order in which the workers take them: test_cache makes the project that most of them wait for
@@ -77,59 +78,74 @@ class Settings:
     seed: int = 0
     epochs: int = 3
     batch_size: int = 3
+    vector_eps: float = 1e-8
     lr: float = 0.02
+    schedule: str = "constant"
+    clip_norm: float | None = None
+    label_smoothing: float = 0.0
     average_epochs: int = 1
     validation_fraction: float = 0.0
     patience: int | None = None
+    calibrate: bool = False
     mask_padding: bool = True
     pad_to: int | None = None
 
 
+@dataclass(frozen=True)
+class LinearSettings:
+    """The section train_linear."""
+
+    seed: int = 0
+    ngrams: int = 2
+    min_reviews: int = 1
+    c: float = 10.0
+    validation_fraction: float = 0.0
+    calibrate: bool = False
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as `dvc repro` leaves it before evaluate, of a dozen reviews and two tiny models."""
+    """A folder as `dvc repro` leaves it before evaluate, of a dozen reviews and three tiny models."""
     folder = tmp_path_factory.mktemp("trained")
     artifacts = folder / "artifacts"
     labelled = [(text, "positive") for text in PRAISE] + [(text, "negative") for text in BLAME]
     words = tokenizer("whitespace")([text for text, _ in labelled])
     vocabulary, _, _ = build_vocabulary([count_words(words)], 1, "whitespace")
     write_vocabulary(artifacts / "vocab.parquet", vocabulary)
-    halves = {"train": labelled, "test": [(text, "negative" if "b" in text else "positive") for text in TEST]}
-    for half, rows in halves.items():
-        table = [(f"{half}/{i}", text, label, None) for i, (text, label) in enumerate(rows)]
-        write_table(folder / f"data/imdb/{half}.parquet", pa.table(list(zip(*table, strict=True)), schema=SCHEMA))
-        ids, offsets = encode(tokenizer("whitespace")([text for text, _ in rows]), vocabulary.words, 20)
+    splits = {"train": labelled, "test": [(text, "negative" if "b" in text else "positive") for text in TEST]}
+    for split, rows in splits.items():
+        table = [(f"{split}/{i}", text, label, None) for i, (text, label) in enumerate(rows)]
+        write_table(folder / f"data/imdb/{split}.parquet", pa.table(list(zip(*table, strict=True)), schema=SCHEMA))
+        ids, offsets = encode_texts([text for text, _ in rows], vocabulary.words, 20)
         labels = torch.tensor([int(label == "positive") for _, label in rows])
-        reviews = Reviews(ids, offsets, labels, ["negative", "positive"], "whitespace", 20)
-        write_reviews(artifacts / f"reviews/{half}.safetensors", reviews)
+        reviews = Reviews(ids, offsets, labels, ["negative", "positive"], "whitespace", 20, "start")
+        write_reviews(artifacts / f"reviews/{split}.safetensors", reviews)
     vectors = torch.randn(len(vocabulary.words), 6, generator=torch.Generator().manual_seed(0))
     write_tensors(artifacts / "glove.safetensors", {"vectors": vectors})
-    paths = (*(artifacts / f"reviews/{half}.safetensors" for half in halves), artifacts / "glove.safetensors")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)  # where dvclive finds no repository
-        for name, model in TINY.items():
-            train(*model, Settings(), paths, artifacts / name)
+    for name, model in TINY.items():
+        inputs = (artifacts / "reviews", artifacts / "glove.safetensors", artifacts / name)
+        train_text_model(*model, Settings(), "sample", *inputs)
+    train_linear_model(LinearSettings(), "sample", artifacts / "reviews", artifacts / "linear")
     torch.set_flush_denormal(False)
     return folder
 
 
 @pytest.fixture(scope="session")
 def validated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BiRNN whose epoch was chosen on half of the reviews of `trained`, its test half a file that holds none."""
+    """A BiRNN whose epoch was chosen on half of the reviews of `trained`, its test split a file that holds none."""
     artifacts, folder = trained / "artifacts", tmp_path_factory.mktemp("validated")
-    unread = folder / "test.safetensors"
-    unread.write_bytes(b"no reviews")
-    paths = (artifacts / "reviews/train.safetensors", unread, artifacts / "glove.safetensors")
+    reviews = folder / "reviews"
+    reviews.mkdir()
+    shutil.copy(artifacts / "reviews/train.safetensors", reviews)
+    (reviews / "test.safetensors").write_bytes(b"no reviews")
     settings = Settings(epochs=4, validation_fraction=0.5, patience=4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        train(*TINY["birnn"], settings, paths, folder / "birnn")
+    train_text_model(*TINY["birnn"], settings, "sample", reviews, artifacts / "glove.safetensors", folder / "birnn")
     torch.set_flush_denormal(False)
     return folder / "birnn"
 
 
 @pytest.fixture(scope="session")
-def trained_pictures(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+def trained_images(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     """A tiny data set of pictures, and both models trained on it and compared."""
     folder = Folder(tmp_path_factory.mktemp("pictures"))
     folder.finetune(epochs=6, lr=0.02, output_lr_factor=1)

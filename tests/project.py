@@ -1,6 +1,7 @@
 """A scratch copy of this working tree with small data and small models, and the commands in it."""
 
 import io
+import json
 import os
 import re
 import shutil
@@ -21,7 +22,7 @@ from tests.vision.tiny import ARCH, SHAPES, drawn
 ROOT = Path(__file__).parents[1]
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 REVIEWS = {"train": 75, "test": 40}  # per class
-PICTURES = {"train": 8, "test": 4}  # per class
+IMAGES = {"train": 8, "test": 4}  # per class
 EPOCHS = {"train_birnn": 10, "train_textcnn": 10, "finetune": 2, "scratch": 2}
 
 
@@ -40,6 +41,10 @@ def arguments(name: str) -> list[str]:
     return STAGES[name]["cmd"].split(" --cost ")[0].split()[3:]
 
 
+def is_inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
 def files(folder: Path, *paths: str) -> dict[str, bytes]:
     found = {}
     for path in paths:
@@ -51,8 +56,8 @@ def files(folder: Path, *paths: str) -> dict[str, bytes]:
 
 
 def timed(path: str) -> bool:
-    """Whether a file holds seconds: a training's, or a stage's cost."""
-    return path.endswith("timing.json") or path.startswith("artifacts/costs/")
+    """Whether a file holds seconds."""
+    return path.startswith("artifacts/costs/")
 
 
 def clocked(path: str) -> bool:
@@ -127,10 +132,19 @@ def ran(output: str) -> list[str]:
 
 
 def cached(project: Project, path: str) -> Path:
-    """The object in the cache of a file that is an out."""
+    """The object in the cache of a file that is an out or lies in one."""
     locked = yaml.safe_load((project.folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    (md5,) = {out["md5"] for stage in locked.values() for out in stage["outs"] if out["path"] == path}
-    return project.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    outs = [out for stage in locked.values() for out in stage["outs"]]
+
+    def place(md5: str) -> Path:
+        return project.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+
+    (out,) = [out for out in outs if path == out["path"] or path.startswith(f"{out['path']}/")]
+    if path == out["path"]:
+        return place(out["md5"])
+    listed = json.loads(place(out["md5"]).read_text(encoding="utf-8"))
+    (md5,) = {file["md5"] for file in listed if f"{out['path']}/{file['relpath']}" == path}
+    return place(md5)
 
 
 def write_small_imdb(path: Path, whole: Path) -> None:
@@ -147,10 +161,10 @@ def write_small_imdb(path: Path, whole: Path) -> None:
 
 def write_small_hotdog(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
-        for half, first in (("train", 0), ("test", 1000)):
+        for split, first in (("train", 0), ("test", 1000)):
             for name in list(SHAPES)[:2]:
-                for i in range(PICTURES[half]):
-                    archive.writestr(f"shapes/{half}/{name}/{i}.png", drawn(name, first + i))
+                for i in range(IMAGES[split]):
+                    archive.writestr(f"shapes/{split}/{name}/{i}.png", drawn(name, first + i))
 
 
 def write_small_source_model(path: Path) -> None:

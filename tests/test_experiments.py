@@ -59,8 +59,8 @@ def test_each_point_of_the_grid_is_an_experiment_with_its_own_results(queue: Que
     for entry in found.values():
         section = entry["params"]["params.yaml"]["data"]["train_textcnn"]
         points.add((section["lr"], section["dropout"]))
-        data = entry["metrics"]["artifacts/evaluation/metrics.json"]["data"]
-        figures.add((data["textcnn"]["loss"], data["birnn"]["loss"]))
+        textcnn, birnn = (entry["metrics"][f"artifacts/metrics/{name}.json"]["data"] for name in ("textcnn", "birnn"))
+        figures.add((textcnn["loss"], birnn["loss"]))
     assert points == {(lr, dropout) for lr in (0.001, 0.003) for dropout in (0.3, 0.6)}
     assert len(figures) == 4
     assert len({birnn for _, birnn in figures}) == 1
@@ -86,8 +86,8 @@ def test_two_experiments_are_compared(queue: Queue) -> None:
     for other in others:
         diff = json.loads(queue.project.dvc("exp", "diff", "--json", one, other))
         assert diff["params"]["params.yaml"]
-        assert {path for path in diff["metrics"] if "birnn" in path} == set()
-        assert "textcnn.loss" in diff["metrics"]["artifacts/evaluation/metrics.json"]
+        assert diff["metrics"].keys() == {"artifacts/metrics/textcnn.json"}
+        assert "loss" in diff["metrics"]["artifacts/metrics/textcnn.json"]
 
 
 def test_an_experiment_is_applied_branched_and_kept_by_gc(queue: Queue) -> None:

@@ -1,4 +1,4 @@
-"""Three classes with odd names, and fourteen, through training, figures, report and answers, of texts and pictures."""
+"""Three classes with odd names, and fourteen, in training, figures, report and predictions, of texts and pictures."""
 
 import json
 import shutil
@@ -16,27 +16,29 @@ from playwright.sync_api import sync_playwright
 from pyarrow import csv
 
 from stages import evaluate, show_augmentation, tensorize
-from stages.core.answers import as_json, as_line
-from stages.core.device import Hardware
-from stages.core.files import read_json, write_table
+from stages.apps.image_models import ImageFile, ImageModels
+from stages.apps.predictions import as_json, as_line
+from stages.apps.review_lines import Review
+from stages.apps.review_models import ReviewModels
+from stages.core.files import read_json, write_json, write_table
 from stages.core.tensors import write_tensors
-from stages.page.costs import read_costs
-from stages.page.pictures import picture_part
-from stages.page.render import write_page
-from stages.page.reviews import review_part
-from stages.text.birnn import BiRNN
-from stages.text.classify import ReviewModels
-from stages.text.counts import count_words
-from stages.text.lines import Review
-from stages.text.reviews import SCHEMA
-from stages.text.textcnn import TextCNN
-from stages.text.tokens import tokenizer
-from stages.text.train import train
-from stages.text.vocabulary import build_vocabulary, read_vocabulary, write_vocabulary
-from stages.vision.archive import read_own
-from stages.vision.files import Picture, PictureModels
-from stages.vision.pictures import read_pictures, write_pictures
-from tests.conftest import Settings
+from stages.evaluation.titles import IMAGE_MODELS, TEXT_MODELS, TITLES
+from stages.inference.device import Hardware
+from stages.reporting.costs import read_costs
+from stages.reporting.images import image_part
+from stages.reporting.render import write_page
+from stages.reporting.reviews import review_part
+from stages.text.linear_training import train_linear_model
+from stages.text.models.birnn import BiRNN
+from stages.text.models.textcnn import TextCNN
+from stages.text.reading.table import SCHEMA
+from stages.text.training import train_text_model
+from stages.text.words.counts import count_words
+from stages.text.words.tokens import tokenizer
+from stages.text.words.vocabulary import build_vocabulary, read_vocabulary, write_vocabulary
+from stages.vision.batches.images import read_images, write_images
+from stages.vision.reading.class_folders import read_user_images
+from tests.conftest import LinearSettings, Settings
 from tests.test_report import FLAGS, Watched
 from tests.vision.tiny import SHAPES, Folder, drawn, params
 
@@ -46,7 +48,7 @@ ODD = [
     "a class whose name goes on for long. " * 3 + "v1.0",
 ]
 MANY = [f"class {i:02}" for i in range(14)]
-MODELS = {"evaluation": ("birnn", "textcnn"), "hotdog": ("finetune", "scratch")}
+MODELS = {"evaluation": TEXT_MODELS, "comparison": IMAGE_MODELS}
 CPU = Hardware(torch.device("cpu"), "fp32", 1)
 
 
@@ -57,59 +59,60 @@ class Run:
         self.classes, self.folder, self.artifacts = sorted(classes), folder, folder / "artifacts"
         monkeypatch.chdir(folder)
         self._texts(monkeypatch)
-        self._pictures(monkeypatch)
+        self._images(monkeypatch)
         torch.set_flush_denormal(False)
         self.page = folder / "report.html"
         write_page(self.page, self._content())
 
     def _texts(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        halves = {half: self.folder / f"data/imdb/{half}.parquet" for half in ("train", "test")}
-        for half, path in halves.items():
+        texts, reviews = self.folder / "data/imdb", self.artifacts / "reviews"
+        for split in ("train", "test"):
             every = [(i, n, name) for i in range(3) for n, name in enumerate(self.classes)]
-            rows = [(f"{half}/{i} {n:02}", f"sign{n} word{i}", name, None) for i, n, name in every]
-            write_table(path, pa.table(list(zip(*rows, strict=True)), schema=SCHEMA))
-        words = tokenizer("whitespace")(pq.read_table(halves["train"])["text"].to_pylist())
+            rows = [(f"{split}/{i} {n:02}", f"sign{n} word{i}", name, None) for i, n, name in every]
+            write_table(texts / f"{split}.parquet", pa.table(list(zip(*rows, strict=True)), schema=SCHEMA))
+        words = tokenizer("whitespace")(pq.read_table(texts / "train.parquet")["text"].to_pylist())
         write_vocabulary(self.artifacts / "vocab.parquet", build_vocabulary([count_words(words)], 1, "whitespace")[0])
-        ragged = [self.artifacts / f"reviews/{half}.safetensors" for half in halves]
-        wishes = SimpleNamespace(
-            tensorize=SimpleNamespace(max_len=9),
+        settings = SimpleNamespace(
+            tensorize=SimpleNamespace(max_len=9, keep="start"),
             engine=SimpleNamespace(backend="loky", workers=1, address=None),
         )
-        monkeypatch.setattr(tensorize, "load_params", lambda: wishes)
-        tensorize.main(*halves.values(), self.artifacts / "vocab.parquet", *ragged)
+        monkeypatch.setattr(tensorize, "load_params", lambda: settings)
+        tensorize.main(texts, self.artifacts / "vocab.parquet", reviews)
         size = len(read_vocabulary(self.artifacts / "vocab.parquet").words)
         write_tensors(self.artifacts / "glove.safetensors", {"vectors": torch.randn(size, 4)})
-        paths = (*ragged, self.artifacts / "glove.safetensors")
         birnn = {"cell": "gru", "num_hiddens": 3, "num_layers": 1, "freeze_vectors": False}
         textcnn = {"kernel_sizes": [1], "num_channels": 3, "dropout": 0.0, "freeze_vectors": False}
-        train(BiRNN, birnn, Settings(epochs=2), paths, self.artifacts / "birnn")
-        train(TextCNN, textcnn, Settings(epochs=2), paths, self.artifacts / "textcnn")
+        for name, *model in (("birnn", BiRNN, birnn), ("textcnn", TextCNN, textcnn)):
+            vectors = self.artifacts / "glove.safetensors"
+            cost = train_text_model(*model, Settings(epochs=2), "own", reviews, vectors, self.artifacts / name)
+            write_json(self.artifacts / f"costs/train_{name}.json", cost)
+        train_linear_model(LinearSettings(), "own", reviews, self.artifacts / "linear")
         monkeypatch.setattr(evaluate, "load_params", lambda: SimpleNamespace(evaluate=Settings()))
-        folders = [self.artifacts / name for name in MODELS["evaluation"]]
-        evaluate.main(halves["test"], ragged[1], *folders, self.artifacts / "evaluation")
+        evaluate.main(texts, reviews, self.artifacts, self.artifacts / "evaluation", self.artifacts / "metrics")
 
-    def _pictures(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _images(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for number, name in enumerate(self.classes):
             place = self.folder / "own" / name
             place.mkdir(parents=True)
             for i in range(4):
                 (place / f"{i}.png").write_bytes(drawn(list(SHAPES)[number % 5], i + number))
         stages = Folder(self.artifacts)
-        for half, table in read_own(self.folder / "own", 0.5, 0).items():
-            write_pictures(getattr(stages, half), table)
-        stages.finetune(epochs=1)
-        stages.scratch(epochs=1)
+        stages.images = self.folder / "data/hotdog"
+        for split, table in read_user_images(self.folder / "own", 0.5, 0).items():
+            write_images(stages.images / f"{split}.parquet", table)
+        for name in IMAGE_MODELS:
+            getattr(stages, name)(epochs=1)
+            write_json(self.artifacts / f"costs/{name}.json", stages.returned)
         stages.compare()
         monkeypatch.setattr(show_augmentation, "load_params", params)
-        show_augmentation.main(stages.train, self.artifacts / "hotdog/augmentation.png")
+        show_augmentation.main(stages.images, self.artifacts / "augmentation.png")
 
     def _content(self) -> dict[str, Any]:
-        evaluated, compared = ([self.artifacts / name for name in names] for names in MODELS.values())
-        test, ragged = self.folder / "data/imdb/test.parquet", self.artifacts / "reviews/test.safetensors"
         return {
             "dataset": "own",
-            "reviews": review_part(evaluated, self.artifacts / "evaluation", test, ragged, CPU),
-            "pictures": picture_part(compared, self.artifacts / "hotdog", self.artifacts / "test.parquet", CPU),
+            "titles": TITLES,
+            "reviews": review_part(self.folder / "data", self.artifacts, CPU),
+            "pictures": image_part(self.folder / "data", self.artifacts, CPU),
             "coverage": {
                 "words": 1, "words_covered": 1, "share_of_words": 1.0, "share_of_running_words": 1.0,
                 "most_frequent_without_vector": {},
@@ -132,7 +135,7 @@ def every_model(run: Run) -> Iterator[tuple[str, dict[str, Any], pa.Table, Path]
         folder = run.artifacts / part
         table = pq.read_table(folder / "predictions.parquet")
         for name in names:
-            yield name, read_json(folder / "metrics.json")[name], table, folder
+            yield name, read_json(folder / "figures.json")["models"][name], table, folder
 
 
 def test_every_class_has_its_probability_and_they_sum_to_one(run: Run) -> None:
@@ -144,19 +147,16 @@ def test_every_class_has_its_probability_and_they_sum_to_one(run: Run) -> None:
 
 def test_the_figures_are_those_of_the_predictions(run: Run) -> None:
     for name, figures, table, folder in every_model(run):
-        answers = np.stack([table[f"{name}_{of}"].to_numpy() for of in run.classes], 1).argmax(1)
+        predictions = np.stack([table[f"{name}_{of}"].to_numpy() for of in run.classes], 1).argmax(1)
         labels = np.array([run.classes.index(label) for label in table["label"].to_pylist()])
-        recalls = [float((answers[labels == number] == number).mean()) for number in range(len(run.classes))]
-        assert figures["accuracy"] == (answers == labels).mean()
-        recall = figures["recall"]
-        if isinstance(recall, dict):
-            assert recall == pytest.approx(dict(zip(run.classes, recalls, strict=True)))
-        else:
-            assert recall == pytest.approx(np.mean(recalls))
+        recalls = [float((predictions[labels == number] == number).mean()) for number in range(len(run.classes))]
+        assert figures["accuracy"] == (predictions == labels).mean()
+        assert figures["recall_by_class"] == pytest.approx(dict(zip(run.classes, recalls, strict=True)))
+        assert figures["recall"] == pytest.approx(np.mean(recalls))
         lines = csv.ParseOptions(newlines_in_values=True)
         predicted = csv.read_csv(folder / f"confusion_{name}.csv", parse_options=lines).to_pydict()
         assert predicted["actual"] == table["label"].to_pylist()
-        assert predicted["predicted"] == [run.classes[answer] for answer in answers]
+        assert predicted["predicted"] == [run.classes[prediction] for prediction in predictions]
 
 
 def test_the_area_below_the_mean_roc_curve_is_the_one_in_the_figures(run: Run) -> None:
@@ -164,22 +164,23 @@ def test_the_area_below_the_mean_roc_curve_is_the_one_in_the_figures(run: Run) -
         points = read_json(run.artifacts / f"evaluation/roc_{name}.json")
         x, y = ([point[f"{key}_positive_rate"] for point in points] for key in ("false", "true"))
         assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
-        figures = read_json(run.artifacts / "evaluation/metrics.json")[name]
+        figures = read_json(run.artifacts / "evaluation/figures.json")["models"][name]
         assert np.trapezoid(y, x) == pytest.approx(figures["roc_auc"], abs=1e-3)
 
 
-def test_answers_name_the_classes(run: Run) -> None:
-    picture = Picture("a.png", read_pictures(run.artifacts / "test.parquet").encoded[0].as_py())
+def test_predictions_name_the_classes(run: Run) -> None:
+    image = ImageFile("a.png", read_images(run.folder / "data/hotdog/test.parquet").encoded[0].as_py())
     for models, example in (
         (ReviewModels(run.artifacts, MODELS["evaluation"], CPU), Review("sign1 word2")),
-        (PictureModels(run.artifacts, MODELS["hotdog"], CPU), picture),
+        (ImageModels(run.artifacts, MODELS["comparison"], CPU), image),
     ):
-        (answers,) = models.answer([example])
-        said = json.loads(as_json(example, answers))["models"]
-        for name, answer in said.items():
-            assert list(answer["probabilities"]) == run.classes
-            assert f"{name}: {' '.join(answer['class'].split())} (" in as_line(example, answers)
-        assert "\n" not in as_line(example, answers)
+        (prediction,) = models.predict([example])
+        said = json.loads(as_json(example, prediction))["models"]
+        assert list(said) == list(models.models)
+        for name, of_model in said.items():
+            assert list(of_model["probabilities"]) == run.classes
+            assert f"{name}: {' '.join(of_model['class'].split())} (" in as_line(example, prediction)
+        assert "\n" not in as_line(example, prediction)
 
 
 def test_names_are_text_in_the_page_and_the_textbook_is_not_there(run: Run) -> None:

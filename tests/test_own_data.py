@@ -11,8 +11,8 @@ import torch
 import yaml
 
 from stages.core.files import read_json, read_table
-from stages.text.ragged import read_reviews
-from stages.text.vectors import vectors_of
+from stages.text.batches.reviews import read_reviews
+from stages.text.vectors.glove import vectors_of
 from tests.project import ROOT, STAGES, Project, arguments, files, outs, ran
 
 DATA = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed_glove")
@@ -56,12 +56,12 @@ def test_a_language_without_spaces_in_three_classes_is_learnt(tmp_path: Path, mo
     assert test.classes == ["一般", "好", "差"]
     assert test.labels.bincount().tolist() == [5, 5, 5]
     assert read_json(Path("artifacts/textcnn/config.json"))["tokenizer"] == "characters"
-    figures = read_json(Path("artifacts/evaluation/metrics.json"))
+    figures = read_json(Path("artifacts/evaluation/figures.json"))["models"]
     assert figures["birnn"]["accuracy"] > 0.9
     assert figures["textcnn"]["accuracy"] > 0.9
 
 
-def test_vectors_come_from_the_training_half_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_come_from_the_training_split_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = ["text,label,split", *(f"word{i} and film,{i % 2},train" for i in range(20)), "unheard,0,test", "of,1,test"]
     (tmp_path / "a.csv").write_text("\n".join(rows))

@@ -7,7 +7,7 @@ import pytest
 
 from stages import fetch_hotdog
 from stages.core.files import InputError
-from stages.vision.pictures import read_pictures
+from stages.vision.batches.images import read_images
 from tests.project import Project
 from tests.test_own_data import run
 from tests.vision.tiny import drawn
@@ -30,7 +30,7 @@ def test_the_stage_reads_them_as_params_say(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run("fetch_hotdog", dataset="own", own={"pictures": str(mine), "test_fraction": 0.4, "seed": 3})
-    train, test = (read_pictures(Path(f"data/hotdog/{half}.parquet")) for half in ("train", "test"))
+    train, test = (read_images(Path(f"data/hotdog/{split}.parquet")) for split in ("train", "test"))
     assert train.classes == test.classes == list(SHAPES)
     assert (train.labels.bincount().tolist(), test.labels.bincount().tolist()) == ([3, 3, 3], [2, 2, 2])
     assert capsys.readouterr().out.splitlines() == ["train: 3 bar, 3 disc, 3 frame", "test: 2 bar, 2 disc, 2 frame"]
@@ -41,14 +41,14 @@ def test_what_is_refused_leaves_the_outputs_as_they_were(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run("fetch_hotdog", dataset="own", own={"pictures": str(mine)})
-    before = [Path(f"data/hotdog/{half}.parquet").read_bytes() for half in ("train", "test")]
+    before = [Path(f"data/hotdog/{split}.parquet").read_bytes() for split in ("train", "test")]
     (mine / "bar/9.png").write_bytes(drawn("bar", 9)[:-40])
     with pytest.raises(InputError, match=r"my pictures/bar/9\.png: a damaged picture"):
-        fetch_hotdog.main(Path("data/hotdog/train.parquet"), Path("data/hotdog/test.parquet"))
-    assert [Path(f"data/hotdog/{half}.parquet").read_bytes() for half in ("train", "test")] == before
+        fetch_hotdog.main(Path("data/hotdog"))
+    assert [Path(f"data/hotdog/{split}.parquet").read_bytes() for split in ("train", "test")] == before
 
 
-def test_dvc_sees_an_edit_of_a_picture(project: Project, mine: Path) -> None:
+def test_dvc_sees_an_edit_of_an_image(project: Project, mine: Path) -> None:
     project.edit({"dataset": "own", "own.pictures": str(mine)})
     assert project.repro("fetch_hotdog") == ["fetch_hotdog"]
     assert project.repro("fetch_hotdog") == []

@@ -4,15 +4,14 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import torch
 import yaml
 
-from tests.project import ROOT, STAGES, FirstRepro, Project, arguments, files, metrics, outs, ran, timed
+from stages.evaluation.titles import TITLES
+from tests.project import ROOT, STAGES, FirstRepro, Project, files, metrics, outs, ran
 
 FROM_VOCABULARY = {"build_vocab", "tensorize", "embed_glove", "train_birnn", "train_textcnn", "evaluate", "report"}
 FROM_AUGMENTATION = {"show_augmentation", "finetune", "scratch", "compare", "report"}
@@ -51,32 +50,39 @@ def test_a_fresh_clone_has_nothing_to_do(project: Project, tmp_path: Path) -> No
     assert "up to date" in said
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_a_stage_gives_the_same_bytes_twice(
-    ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    # Once by dvc, in a process of its own; once here
-    monkeypatch.chdir(ready.folder)
-    here = outs(name)
-    paths = [
-        tmp_path / path if any(out == path or out.startswith(f"{path}/") for out in here) else Path(path)
-        for path in arguments(name)
-    ]
-    import_module(f"stages.{name}").main(*paths)
-    torch.set_flush_denormal(False)
-    expected = files(ready.folder, *here)
-    assert len(expected) >= len(here)
-    for path, content in expected.items():
-        if not timed(path):
-            assert (tmp_path / path).read_bytes() == content, path
-
-
 def test_another_lr_is_a_change_of_that_training_and_of_the_report(project: Project) -> None:
     # What follows it, evaluate, the experiments below show; the report shows the params
     project.edit({"train_textcnn.lr": 0.002})
     status = json.loads(project.dvc("status", "--json"))
-    change = [{"changed deps": {"params.yaml": {"train_textcnn.lr": "modified"}}}]
+    change = [{"changed deps": {"params.yaml": {"train_textcnn": "modified"}}}]
     assert status == {"train_textcnn": change, "report": change}
+
+
+def test_an_edit_of_textcnn_reruns_its_training_what_follows_and_nothing_else(project: Project) -> None:
+    append_comment(project, "stages/text/models/textcnn.py")
+    assert project.repro() == ["train_textcnn", "evaluate", "report"]
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("stages/text/models/birnn.py", ["train_birnn", "evaluate", "report"]),
+        ("stages/sources/fetch.py", ["download_imdb", "fetch_glove", "fetch_hotdog", "fetch_source_model"]),
+        ("stages/training/trainer.py", ["train_birnn", "train_textcnn", "fetch_source_model", "finetune", "scratch"]),
+        ("stages/reporting/report.html.jinja", ["report"]),
+        ("stages/evaluation/metrics.py", ["evaluate", "compare", "report"]),
+        ("stages/apps/predictions.py", []),
+        ("stages/config/params.py", []),
+    ],
+)
+def test_an_edit_of_code_changes_the_stages_that_use_it(project: Project, file: str, stages: list[str]) -> None:
+    append_comment(project, file)
+    assert sorted(json.loads(project.dvc("status", "--json"))) == sorted(stages)
+
+
+def append_comment(project: Project, file: str) -> None:
+    with (project.folder / file).open("a", encoding="utf-8") as code:
+        code.write("{# an edit #}\n" if file.endswith(".jinja") else "# an edit\n")
 
 
 def test_another_vocabulary_reruns_all_that_depends_on_it_and_no_download(project: Project) -> None:
@@ -84,7 +90,7 @@ def test_another_vocabulary_reruns_all_that_depends_on_it_and_no_download(projec
     assert sorted(project.repro()) == sorted(FROM_VOCABULARY)
 
 
-def test_another_augmentation_reruns_its_picture_both_trainings_and_their_comparison(project: Project) -> None:
+def test_another_augmentation_reruns_its_image_both_trainings_and_their_comparison(project: Project) -> None:
     project.edit({"augment.hue": 0.1})
     assert sorted(project.repro()) == sorted(FROM_AUGMENTATION)
 
@@ -114,8 +120,8 @@ def test_an_experiment_in_a_folder_of_its_own_leaves_the_workspace_alone(project
     assert files(project.folder, *outs(*STAGES)) == before
     shown = experiments(project)["apart"]
     assert shown["params"]["params.yaml"]["data"]["train_textcnn"]["dropout"] == 0.3
-    model = json.loads((project.folder / "artifacts/evaluation/metrics.json").read_text())["textcnn"]
-    assert shown["metrics"]["artifacts/evaluation/metrics.json"]["data"]["textcnn"]["loss"] != model["loss"]
+    metrics = "artifacts/metrics/textcnn.json"
+    assert shown["metrics"][metrics]["data"]["loss"] != json.loads((project.folder / metrics).read_text())["loss"]
 
 
 # An experiment in the workspace, and what DVC shows of it
@@ -162,21 +168,25 @@ def test_params_diff_shows_the_new_rate_alone(experiment: Experiment) -> None:
 
 def test_metrics_diff_shows_the_figures_of_the_changed_model(experiment: Experiment) -> None:
     diff = json.loads(experiment.project.dvc("metrics", "diff", "--json", "HEAD"))
-    assert "train.loss" in diff["artifacts/birnn/metrics.json"]
-    changed = diff["artifacts/evaluation/metrics.json"]
-    assert "birnn.loss" in changed
-    assert not [name for name in changed if name.startswith("textcnn")]
+    assert diff.keys() == {"artifacts/metrics/birnn.json"}
+    assert "loss" in diff["artifacts/metrics/birnn.json"]
 
 
 def test_exp_show_has_the_experiment_with_its_params_and_metrics(experiment: Experiment) -> None:
     shown = experiments(experiment.project)["slow"]
     assert float(shown["params"]["params.yaml"]["data"]["train_birnn"]["lr"]) == 1e-5
     metrics = {path: entry["data"] for path, entry in shown["metrics"].items()}
-    assert metrics.keys() == {
-        *(f"artifacts/{name}/metrics.json" for name in ("evaluation", "birnn", "textcnn")),
-        *(f"artifacts/{name}/metrics.json" for name in ("hotdog", "finetune", "scratch")),
-    }
-    assert 0 <= metrics["artifacts/evaluation/metrics.json"]["birnn"]["accuracy"] <= 1
+    assert metrics.keys() == {f"artifacts/metrics/{name}.json" for name in TITLES}
+    assert 0 <= metrics["artifacts/metrics/birnn.json"]["accuracy"] <= 1
+
+
+def test_metrics_show_is_a_table_without_an_empty_cell(ready: Project) -> None:
+    header, *rows = (line.split() for line in ready.dvc("metrics", "show").splitlines())
+    assert header == ["Path", "accuracy", "ci_high", "ci_low", "f1", "loss", "roc_auc"]
+    assert [row[0] for row in rows] == [f"artifacts/metrics/{name}.json" for name in TITLES]
+    for row in rows:
+        assert all(float(value) >= 0 for value in row[1:])
+        assert len(row) == len(header)
 
 
 def test_plots_diff_finds_its_files(experiment: Experiment) -> None:

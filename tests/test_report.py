@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from stages.page.figures import duration
-from tests.project import STAGES, Project, arguments
+from stages.evaluation.titles import TEXT_MODELS, TITLES
+from stages.reporting.formats import duration
+from tests.project import STAGES, Project, cached
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -21,7 +22,7 @@ FLAGS = (
 )  # fmt: skip
 MINUS = "\N{MINUS SIGN}"
 WIDTHS = {"desktop": 1280, "tablet": 820, "phone": 390}
-ROWS = {"BiRNN": "birnn", "TextCNN": "textcnn", "Fine-tuned": "finetune", "From scratch": "scratch"}
+ROWS = {title: name for name, title in TITLES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +61,9 @@ def watched(browser: Browser, report: Path) -> Watched:
     return Watched(browser, report)
 
 
-def metrics(report: Path) -> dict[str, Any]:
-    folder = report.parent
-    return {
-        name: figures
-        for part in ("evaluation", "hotdog")
-        for name, figures in json.loads((folder / part / "metrics.json").read_text()).items()
-    }
+def figures_of(report: Path) -> dict[str, Any]:
+    parts = (report.parent / part / "figures.json" for part in ("evaluation", "comparison"))
+    return {name: figures for part in parts for name, figures in json.loads(part.read_text()).items()}
 
 
 # Without a browser
@@ -86,13 +83,12 @@ def test_ids_are_unique_and_links_lead_somewhere(report: Path) -> None:
     assert set(named) <= set(ids)
 
 
-def test_the_data_is_called_as_in_the_lock(ready: Project, report: Path) -> None:
+def test_the_data_has_the_hashes_of_dvcs_cache(ready: Project, report: Path) -> None:
     page = report.read_text(encoding="utf-8")
-    lock = (ready.folder / "dvc.lock").read_text(encoding="utf-8")
-    sums = re.findall(r"<code>([0-9a-f]{32})</code>", page)
-    assert len(sums) == 6
-    for md5 in sums:
-        assert md5 in lock
+    shown = re.findall(r'<th scope="row">(data/\S+)</th>.*?<code>([0-9a-f]{32})</code>', page)
+    assert len(shown) == 6
+    for path, md5 in shown:
+        assert cached(ready, path).parts[-2:] == (md5[:2], md5[2:])
 
 
 def test_every_stage_before_it_stands_with_its_cost(report: Path) -> None:
@@ -112,8 +108,9 @@ def test_it_comes_out_where_stages_were_run_by_hand(
     ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ready.folder)
-    *inputs, _, _ = arguments("report")
-    import_module("stages.report").main(*map(Path, inputs), tmp_path, tmp_path / "report.html")
+    artifacts = tmp_path / "artifacts"
+    shutil.copytree(ready.folder / "artifacts", artifacts, ignore=shutil.ignore_patterns("costs"))
+    import_module("stages.report").main(Path("data"), artifacts, tmp_path / "report.html")
     assert "Run by hand and not measured: download_imdb, build_vocab," in (tmp_path / "report.html").read_text("utf-8")
 
 
@@ -127,34 +124,35 @@ def test_it_opens_without_an_error_or_a_request(watched: Watched, report: Path) 
 
 
 def test_the_table_holds_the_figures_of_the_metrics_files(watched: Watched, report: Path) -> None:
-    expected = metrics(report)
+    expected = figures_of(report)
     rows = watched.page.locator(".results tbody tr:not(.group)").all()
     assert len(rows) == 5
     for row in rows:
         title = row.locator("th").evaluate("cell => cell.firstChild.textContent.trim()")
         figures = expected[ROWS.get(title, "gain")]
         values = [float(data.get_attribute("value") or "") for data in row.locator("data").all()]
-        assert values[:3] == [figures[key] for key in ("accuracy", "accuracy_low", "accuracy_high")]
+        assert values[:3] == [figures[key] for key in ("accuracy", "ci_low", "ci_high")]
         more = [figures["loss"]] if "loss" in figures else []
-        recall = figures.get("recall", {})
-        more += [figures[key] for key in ("precision",) if key in figures]
-        more += list(recall.values()) if isinstance(recall, dict) else [recall, figures["f1"], figures["roc_auc"]]
+        if ROWS.get(title) in TEXT_MODELS:
+            more += [figures[key] for key in ("precision", "recall", "f1", "roc_auc")]
+        else:
+            more += list(figures.get("recall_by_class", {}).values())
         assert values[3:] == more
         for data in row.locator("data").all():
             shown = float(data.inner_text().replace(MINUS, "-"))
             assert shown == pytest.approx(float(data.get_attribute("value") or ""), abs=0.0005)
 
 
-def test_every_picture_is_there_and_every_one_is_described(watched: Watched) -> None:
-    pictures = watched.page.locator("img")
-    assert pictures.count() > 10
-    assert pictures.evaluate_all("all => all.every(picture => picture.naturalWidth > 0 && picture.alt)")
+def test_every_image_is_there_and_every_one_is_described(watched: Watched) -> None:
+    images = watched.page.locator("img")
+    assert images.count() > 10
+    assert images.evaluate_all("all => all.every(picture => picture.naturalWidth > 0 && picture.alt)")
     charts = watched.page.locator("figure.chart svg")
     assert charts.count() == 6
     assert charts.evaluate_all("all => all.every(svg => svg.getBoundingClientRect().height > 100)")
 
 
-def test_the_influences_are_those_that_the_page_speaks_of(watched: Watched) -> None:
+def test_the_attributions_are_those_that_the_page_speaks_of(watched: Watched) -> None:
     # The words with a shade make most of the difference between the two log odds
     shares = watched.page.locator(".review").evaluate_all(
         r"""all => all.map(review => {

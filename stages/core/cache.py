@@ -1,5 +1,6 @@
-"""A user's folder of what all experiments share: downloads, and checkpoints of training."""
+"""A user's folder of what all experiments share: downloads, sample archives, checkpoints; and how it is keyed."""
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -11,16 +12,18 @@ from filelock import FileLock, Timeout
 
 from stages.core.files import InputError
 
+LIBRARIES = ("numpy", "PIL", "pyarrow", "torch", "torchvision", "torchtext")  # whose releases may change results
+
 
 def cache_folder() -> Path:
-    """Where downloads and checkpoints are kept: $SENTIDOG_CACHE, or this system's place for a user's cache."""
+    """Return $SENTIDOG_CACHE, or this system's place for a user's cache."""
     folder = os.environ.get("SENTIDOG_CACHE")
     return Path(folder).expanduser() if folder else platformdirs.user_cache_path("sentidog")
 
 
 @contextmanager
 def cache_errors() -> Iterator[None]:
-    """Raises InputError for an OSError: only those of this folder may come here."""
+    """Turn an OSError into an InputError about this folder; only its errors may be raised inside."""
     try:
         yield
     except OSError as problem:
@@ -33,12 +36,12 @@ def cache_errors() -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path, waiting: str) -> Iterator[None]:
-    """Hold a lock, after saying `waiting` where another process has it."""
+    """Hold a lock; log `waiting` first if another process holds it."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say(f"{waiting} ({path})")
+        log(f"{waiting} ({path})")
         lock.acquire()
     try:
         yield
@@ -46,5 +49,19 @@ def locked(path: Path, waiting: str) -> Iterator[None]:
         lock.release()
 
 
-def say(text: str) -> None:
+def running_code() -> dict[str, str]:
+    """Return what computes results in this process: every loaded module of this project by its hash, and libraries.
+
+    Call it after all imports. Part of the key of whatever the cache holds that was computed here.
+    """
+    modules = {
+        name: hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
+        for name, module in sorted(sys.modules.items())
+        if name.startswith("stages.") and getattr(module, "__file__", None)
+    }
+    libraries = {name: str(getattr(sys.modules[name], "__version__", "")) for name in LIBRARIES if name in sys.modules}
+    return modules | libraries
+
+
+def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: Parquet tables, JSON, and the one error a user sees."""
+"""Files that are written whole or not at all: Parquet tables, JSON, CSV; and the one error that users see."""
 
 import json
 import os
@@ -11,24 +11,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-ROWS = 4096  # of a table in memory at a time, where it is read a row group at a time
+ROWS = 4096  # per row group
 
 
 class InputError(Exception):
-    """Something that the user gave is wrong; the message says where, what was expected and what to do."""
+    """Bad input. The message names the place, what was expected and what to do."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes `path`'s place only if the block succeeds."""
+    """Yield a temporary path beside `path`, which replaces `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         temporary.replace(path)
     except OSError as problem:
-        if problem.errno is not None:  # else its text is all that it says
-            problem.filename = problem.filename or str(path)  # a failed write does not say where
+        if problem.errno is not None:  # without a number its text is complete
+            problem.filename = problem.filename or str(path)  # a failed write does not name the file
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -48,7 +48,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_table(path: Path, table: pa.Table, row_group_size: int = ROWS, **options: Any) -> None:
-    """Write `table` as Parquet, with pyarrow's `options`: the same table gives the same bytes."""
+    """Write `table` as Parquet, with pyarrow's `options`. The same table gives the same bytes."""
     with replacing(path) as temporary:
         pq.write_table(table, temporary, row_group_size, compression="zstd", **options)
 
@@ -67,7 +67,7 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
 
 
 def row_groups(path: Path) -> int:
-    """Return of how many row groups a table is; raises InputError if the file is missing or is not Parquet."""
+    """Return a table's number of row groups; raises InputError if the file is missing or is not Parquet."""
     with _opened(path) as file:
         return file.num_row_groups
 

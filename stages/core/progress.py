@@ -8,16 +8,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-DELAY = 2.0  # seconds; what ends sooner shows nothing
-LOG_INTERVAL = 10.0  # seconds between two lines of a log, at least
-LOG_STEPS = 10  # lines that a log gets in all, at most
+DELAY = 2.0  # seconds before a bar appears
+LOG_INTERVAL = 10.0  # least seconds between two lines of a log
+LOG_STEPS = 10  # most lines of a log
 
 _hidden = False
 
 
 @contextmanager
 def hidden() -> Iterator[None]:
-    """Let no bar be seen."""
+    """Show no progress bars."""
     global _hidden
     before, _hidden = _hidden, True
     try:
@@ -27,10 +27,10 @@ def hidden() -> Iterator[None]:
 
 
 class _Lines:
-    """A stream for tqdm that writes each state of the bar as a line of its own."""
+    """A stream for tqdm that writes each state of the bar on a line of its own."""
 
     def write(self, text: str) -> None:
-        # tqdm redraws with "\r" and the bar; all else that it writes only moves the cursor
+        # tqdm writes "\r" and the bar to redraw it; everything else only moves the cursor
         if text.startswith("\r") and text.strip():
             sys.stderr.write(text.strip() + "\n")
 
@@ -47,11 +47,11 @@ def progress(
     unit_scale: bool = False,
     initial: int = 0,
 ) -> tqdm:
-    """Return a tqdm bar on stderr; call `update` on it, or go through `iterable` by it."""
+    """Return a tqdm bar on stderr: iterate over it, or call its `update`."""
     options: dict[str, Any] = {"file": sys.stderr}
     if not sys.stderr.isatty():
-        # tqdm prints when both the interval and the steps have passed, so the rarer of the two decides;
-        # an endless maxinterval, or its monitor thread would print in between
+        # tqdm prints when both the interval and the steps have passed. Without an endless maxinterval its monitor
+        # thread would print in between
         steps = max(1, math.ceil((total or 0) / LOG_STEPS))
         options = {"file": _Lines(), "mininterval": LOG_INTERVAL, "maxinterval": math.inf}
         options |= {"miniters": steps, "ascii": True}

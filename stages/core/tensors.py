@@ -9,26 +9,30 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from stages.core.files import replacing, unreadable
+
+if TYPE_CHECKING:
+    import torch  # at run time only where tensors are read or written: stages that only use arrays start without it
 
 _DTYPES = {"int64": "I64", "float32": "F32", "int32": "I32"}  # NumPy's names -> safetensors', in its files' order
 
 
-def write_tensors(path: Path, tensors: dict[str, torch.Tensor], about: dict[str, Any] | None = None) -> None:
-    """Write `tensors`, with `about` (anything JSON can say) in the file's metadata."""
+def write_tensors(path: Path, tensors: "dict[str, torch.Tensor]", about: dict[str, Any] | None = None) -> None:
+    """Write `tensors`, with `about`, any JSON value, in the file's metadata."""
+    from safetensors.torch import save_file
+
     dense = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         # One key: safetensors keeps several in no fixed order.
         metadata = {"about": json.dumps(about or {}, ensure_ascii=False)}
         try:
             save_file(dense, temporary, metadata)
+            temporary.chmod(0o644)  # safetensors leaves 0o600, which shuts out a team's other users
         except SafetensorError as problem:
             if failed := re.search(r"\(os error (\d+)\)", str(problem)):
                 raise OSError(int(failed[1]), os.strerror(int(failed[1]))) from problem
@@ -36,7 +40,7 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], about: dict[str,
 
 
 def write_in_parts(path: Path, parts: Iterable[dict[str, np.ndarray]], about: dict[str, Any]) -> dict[str, int]:
-    """Write what write_tensors would of the parts' arrays, joined along their rows; one part is in memory at a time.
+    """Write the same bytes as write_tensors would for the parts joined along their rows; hold one part at a time.
 
     All parts have the same names. Returns how many rows each tensor has.
     """
@@ -69,7 +73,7 @@ def write_in_parts(path: Path, parts: Iterable[dict[str, np.ndarray]], about: di
     return rows
 
 
-def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def read_tensors(path: Path) -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":
     """Return the tensors, on the CPU, and what the file says about them; raises InputError if it is damaged."""
     try:
         with safe_open(path, framework="pt") as file:

@@ -3,9 +3,9 @@
 import io
 
 from stages.sample.draw import Draw
-from stages.sample.pictures import CLASSES, picture
+from stages.sample.images import CLASSES, image
 
-SEED = 13  # neither the training half's nor the test half's
+SEED = 13  # neither the training split's nor the test split's
 
 EXAMPLE_REVIEWS = (
     "this movie is so great",
@@ -14,11 +14,11 @@ EXAMPLE_REVIEWS = (
 )
 
 
-def example_pictures(count: int) -> list[bytes]:
-    """Return PNGs, hot dogs and other things in turn."""
+def example_images(count: int) -> list[bytes]:
+    """Return PNGs, hot dogs and other objects in turn."""
     draw, encoded = Draw(SEED), []
     for i in range(count):
         buffer = io.BytesIO()
-        picture(draw, CLASSES[i % len(CLASSES)]).save(buffer, "PNG")
+        image(draw, CLASSES[i % len(CLASSES)]).save(buffer, "PNG")
         encoded.append(buffer.getvalue())
     return encoded

@@ -1,4 +1,4 @@
-"""What surrounds the things in the sample's pictures: tables and grass, plates and crumbs, light and noise.
+"""What surrounds the objects in the sample's pictures: tables and grass, plates and crumbs, light and noise.
 
 No scene knows what will lie in it, so nothing here tells the classes apart.
 """
@@ -101,14 +101,14 @@ def paint_background(canvas: Canvas, draw: Draw) -> None:
         grout = (along % (period * 2) < 25) | (across % (period * 2) < 25)
         shade = 245 + ((along // (period * 2) * 5 + across // (period * 2) * 3) % 4) * 9
         canvas.pixels += np.where(grout[..., None], np.asarray(other, np.int32), _shaded(one, shade))
-    # A ground as loud as the things would drown them for a network that sees 400 pictures 5 times
+    # A ground as loud as the objects would drown them for a network that sees 400 pictures 5 times
     mean = canvas.pixels.sum((0, 1)) // (height * width)
     quiet = ((canvas.pixels - mean) * CONTRAST + (mean - GROUND) * COLOUR >> 8) + GROUND
     canvas.pixels = quiet.astype(np.int32)
 
 
 def lay_under(frame: Frame, draw: Draw) -> None:
-    """Put a plate, a napkin, a tray or nothing where a thing will lie."""
+    """Put a plate, a napkin, a tray or nothing where an object will lie."""
     kind = draw.below(6)
     middle = Frame(frame.canvas, frame.x, frame.y, frame.size, draw.below(TURN) if kind == 2 else frame.turn)
     u, v = middle.u, middle.v

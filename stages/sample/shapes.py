@@ -1,6 +1,6 @@
 """Shapes painted by integer arithmetic: the same pixels on every machine, with soft edges and light on them.
 
-A shape is its distance function, negative inside (I. Quilez, "2D distance functions"), in the units of a thing's own
+A shape is its distance function, negative inside (I. Quilez, "2D distance functions"), in the units of an object's own
 frame. Square roots are the one float here: IEEE 754 rounds them alike everywhere, and they are floored at once.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-UNIT = 1000  # half a thing's length, in its own frame
+UNIT = 1000  # half an object's length, in its own frame
 TURN = 256  # angles that a full turn has
 _ONE = 1 << 14  # fixed point of sines
 # No sine here lies so near the middle of two integers that its last bit could matter
@@ -38,9 +38,9 @@ class Canvas:
 
 
 class Frame:
-    """A thing's own coordinates on a canvas: its middle at 0, its ends at u = ±1000, whatever its place and turn.
+    """An object's own coordinates on a canvas: its middle at 0, its ends at u = ±1000, whatever its place and turn.
 
-    u and v are int32 (rows, columns) over the window around the thing; v bends away with the square of u.
+    u and v are int32 (rows, columns) over the window around the object; v bends away with the square of u.
     """
 
     def __init__(self, canvas: Canvas, x: int, y: int, size: int, turn: int = 0, bend: int = 0) -> None:

@@ -1,12 +1,11 @@
-"""Make the embedded sample's source model: a network trained on drawn things, no hot dog among them.
+"""Make the embedded sample's source model: a network trained on drawn objects, no hot dog among them.
 
-Step 1 of the four steps of fine-tuning (Dive into Deep Learning, 14.2): train a network on a source task. The things
+Step 1 of the four steps of fine-tuning (Dive into Deep Learning, 14.2): train a network on a source task. The objects
 lie on the same grounds and in the same light as the sample's pictures do. Its bytes are not the same on every machine.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,24 +14,27 @@ from torchvision.models import get_model
 from torchvision.transforms.v2 import RandomResizedCrop
 from torchvision.transforms.v2.functional import horizontal_flip
 
-from stages.core.device import prepare
 from stages.core.files import InputError
-from stages.core.fit import Batch, train_epoch
 from stages.core.progress import progress
-from stages.sample import things
+from stages.inference.device import prepare
+from stages.inference.predict import Batch
+from stages.sample import objects
 from stages.sample.draw import Draw
-from stages.sample.pictures import compose
+from stages.sample.images import compose
 from stages.sample.shapes import TURN, Canvas
+from stages.training.history import History
+from stages.training.trainer import Schedule, Trainer
+from stages.vision.networks import size_problem
 
 CLASSES = (
-    things.banana, things.boat, things.bottle, things.bun, things.burger, things.carrot, things.corn, things.donut,
-    things.fish, things.flower, things.house, things.split_bun,
+    objects.banana, objects.boat, objects.bottle, objects.bun, objects.burger, objects.carrot, objects.corn,
+    objects.donut, objects.fish, objects.flower, objects.house, objects.split_bun,
 )  # fmt: skip
-PICTURES = 160  # per class
+IMAGES = 160  # per class
 DRAWN = 72  # pixels, both sides of a drawn picture
 CROP = 64  # pixels, both sides of what the network sees
 SCALE = (0.4, 1.0)  # least and greatest part of the drawn picture in a crop
-RATES = (1e-3, 1e-3, 3e-4)  # Adam's learning rate, epoch by epoch
+RATES = (1e-3, 1e-3, 3e-4)  # Adam's learning rate in each epoch
 # Batch norm's scale at the start. It makes small features, as long training on many pictures does: with those of a
 # scale of 1, fine-tuning's learning rate for the output layer would overshoot.
 GAMMA = 0.1
@@ -41,21 +43,15 @@ SEED = 21
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class Wishes(NamedTuple):
-    device: str = "auto"
-    precision: str = "auto"
-    threads: int | None = None
-
-
 class DrawnBatches:
-    """Batches of drawn pictures, fp32 (batch, 3, 64, 64), normalised; each batch has one random crop and flip."""
+    """Batches of drawn images, fp32 (batch, 3, 64, 64), normalised; each batch has one random crop and flip."""
 
-    def __init__(self, pictures: Tensor, labels: Tensor) -> None:
-        """Take pictures uint8 (n, 3, 72, 72) and labels int64 (n,), both on the training device."""
-        self.pictures, self.labels = pictures, labels
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        """Take images uint8 (n, 3, 72, 72) and labels int64 (n,), both on the training device."""
+        self.images, self.labels = images, labels
         self.examples = len(labels)
-        self.mean = torch.tensor(MEAN, device=pictures.device)[:, None, None]
-        self.std = torch.tensor(STD, device=pictures.device)[:, None, None]
+        self.mean = torch.tensor(MEAN, device=images.device)[:, None, None]
+        self.std = torch.tensor(STD, device=images.device)[:, None, None]
         self.crop = RandomResizedCrop(CROP, SCALE)
 
     def __len__(self) -> int:
@@ -65,57 +61,50 @@ class DrawnBatches:
         generator = torch.Generator().manual_seed(SEED + number)
         order = torch.randperm(self.examples, generator=generator).to(self.labels.device)
         for rows in order.split(BATCH)[start:]:
-            pictures = self.crop(self.pictures[rows].float().div_(255))
+            images = self.crop(self.images[rows].float().div_(255))
             if torch.rand((), generator=generator) < 0.5:
-                pictures = horizontal_flip(pictures)
-            pictures = pictures.sub_(self.mean).div_(self.std).contiguous(memory_format=torch.channels_last)
-            yield Batch((pictures,), self.labels[rows], rows)
+                images = horizontal_flip(images)
+            images = images.sub_(self.mean).div_(self.std).contiguous(memory_format=torch.channels_last)
+            yield Batch((images,), self.labels[rows], rows, len(rows))
 
 
-def draw_things() -> tuple[Tensor, Tensor]:
-    """Return pictures uint8 (n, 3, 72, 72) and labels int64 (n,)."""
+def draw_objects() -> tuple[Tensor, Tensor]:
+    """Return images uint8 (n, 3, 72, 72) and labels int64 (n,)."""
     draw = Draw(SEED)
-    labels = [label for _ in range(PICTURES) for label in range(len(CLASSES))]
-    pictures = []
+    labels = [label for _ in range(IMAGES) for label in range(len(CLASSES))]
+    images = []
     for label in progress(labels, total=len(labels), desc="drawing pictures", unit="picture"):
         canvas = Canvas(DRAWN, DRAWN, draw.below(TURN))
         compose(draw, canvas, CLASSES[label])
-        pictures.append(np.asarray(canvas.image()))
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2), torch.tensor(labels)
+        images.append(np.asarray(canvas.image()))
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), torch.tensor(labels)
 
 
 def write_source_model(path: Path, arch: str) -> None:
     """Train torchvision's `arch` on the source task and write its state dict as a .pth.
 
-    Raises InputError when a loss is not finite, or `arch` takes no pictures of this size.
+    Raises InputError when a loss is not finite, or `arch` takes no images of this size.
     """
-    hardware = prepare(Wishes())
+    hardware = prepare("auto", "auto", None)
     torch.manual_seed(SEED)
     network = get_model(arch, weights=None, num_classes=len(CLASSES))
-    _check_size(network, arch)
+    if size_problem(network, CROP):
+        raise InputError(
+            f"pictures.arch: {arch} takes no pictures of {CROP} by {CROP} pixels, of which the sample's source model "
+            "is trained; point sources.source_model.sample.urls at weights of your own, or take another architecture"
+        )
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.constant_(module.weight, GAMMA)
     network = network.to(hardware.device).to(memory_format=torch.channels_last)
-    pictures, labels = draw_things()
-    batches = DrawnBatches(pictures.to(hardware.device), labels.to(hardware.device))
-    optimizer = torch.optim.Adam(network.parameters())
-    print(f"training the source model on {hardware}", flush=True)
-    for epoch, rate in enumerate(RATES):
-        optimizer.param_groups[0]["lr"] = rate
-        loss, accuracy = train_epoch(network, optimizer, batches, epoch, hardware)
-        print(f"source epoch {epoch + 1}, loss {loss:.4f}, train acc {accuracy:.3f}", flush=True)
+    images, labels = draw_objects()
+    batches = DrawnBatches(images.to(hardware.device), labels.to(hardware.device))
+    optimizer = torch.optim.Adam(network.parameters(), RATES[0])
+
+    def set_rate(history: History) -> None:
+        optimizer.param_groups[0]["lr"] = RATES[min(len(history.rows), len(RATES) - 1)]
+
+    Trainer(network, optimizer, Schedule(len(RATES)), hardware).fit(batches, on_epoch_end=set_rate)
     state = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
     with path.open("wb") as file:  # given a path, torch.save would put its name into the file
         torch.save(state, file)
-
-
-@torch.no_grad()
-def _check_size(network: nn.Module, arch: str) -> None:
-    try:
-        network.eval()(torch.zeros(1, 3, CROP, CROP))
-    except (AssertionError, RuntimeError, ValueError) as problem:
-        raise InputError(
-            f"pictures.arch: {arch} takes no pictures of {CROP} by {CROP} pixels, of which the sample's source model "
-            "is trained; point sources.source_model.sample.urls at weights of your own, or take another architecture"
-        ) from problem

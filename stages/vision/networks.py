@@ -1,4 +1,4 @@
-"""torchvision's classification networks, with an output layer of as many outputs as there are classes."""
+"""torchvision's classification networks, with one output per class."""
 
 import difflib
 from collections.abc import Mapping
@@ -12,9 +12,11 @@ from torch.overrides import TorchFunctionMode
 from torchvision import models
 
 from stages.core.files import InputError
+from stages.core.tensors import read_tensors
+from stages.inference.config import ImageConfig
 
-AUXILIARY = ("googlenet", "inception_v3")  # further outputs, each with a loss of its own
-SHOWN = 3  # tensors that a message names; of the wrong architecture hundreds do not fit
+AUXILIARY = ("googlenet", "inception_v3")  # have further outputs, each with a loss of its own
+SHOWN = 3  # tensors that a message names; with the wrong architecture hundreds do not fit
 
 
 def architectures() -> list[str]:
@@ -40,7 +42,7 @@ def build(arch: str, classes: int) -> nn.Module:
 
 
 def outline(arch: str, classes: int) -> nn.Module:
-    """Return the network that build() makes, most of its weights without memory: names and shapes alone.
+    """Return the network that build() makes, most of its weights without memory: its names and shapes.
 
     torch's random generator is left as it was.
     """
@@ -49,7 +51,7 @@ def outline(arch: str, classes: int) -> nn.Module:
 
 
 class _WithoutMemory(TorchFunctionMode):
-    """Weights as they are allocated, on the meta device; torch.device("meta") takes RegNet's arithmetic along."""
+    """Allocates weights on the meta device. torch.device("meta") would also move the arithmetic of RegNet there."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         device = {"device": "meta"} if func is torch.empty else {}
@@ -58,23 +60,31 @@ class _WithoutMemory(TorchFunctionMode):
 
 @lru_cache
 def output_layer(arch: str) -> str:
-    """Return the name of the module that gives the logits ("fc", "classifier.1"): the one that depends on classes."""
+    """Return the name of the module that computes the logits ("fc", "classifier.1")."""
     two, three = (outline(arch, classes).state_dict() for classes in (2, 3))
     (name,) = {key.rpartition(".")[0] for key in two if two[key].shape != three[key].shape}
     return name
 
 
 class Classifier(nn.Module):
-    """A torchvision network for pictures; `network.state_dict()` has the names of torchvision's own files.
+    """A torchvision network for images; `network.state_dict()` has the names of torchvision's own files.
 
-    With freeze "features" the output layer alone learns: all else keeps its weights and stays in evaluation
-    mode, so that neither batch-norm statistics nor dropout move in training.
+    With freeze "features" only the output layer is trained. Everything else keeps its weights and stays in evaluation
+    mode: batch norm uses its fixed statistics, and dropout is off. With `average_flips` logits outside training are
+    the mean over the image and its mirror image.
     """
 
-    def __init__(self, arch: str, network: nn.Module, freeze: Literal["none", "features"] = "none") -> None:
+    def __init__(
+        self,
+        arch: str,
+        network: nn.Module,
+        freeze: Literal["none", "features"] = "none",
+        average_flips: bool = False,
+    ) -> None:
         super().__init__()
         self.arch = arch
         self.network = network
+        self.average_flips = average_flips
         self.frozen = freeze == "features"
         if self.frozen:
             network.requires_grad_(False)
@@ -92,13 +102,25 @@ class Classifier(nn.Module):
             self.output.train(mode)
         return self
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Map normalised pictures, float (batch, 3, size, size), to logits (batch, classes)."""
-        return self.network(pictures)
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images, float (batch, 3, size, size), to logits (batch, classes)."""
+        if self.average_flips and not self.training:
+            return (self.network(images) + self.network(images.flip(3))) / 2
+        return self.network(images)
+
+
+@torch.no_grad()
+def size_problem(network: nn.Module, size: int, device: torch.device | None = None) -> str | None:
+    """Return what is wrong with images of `size` by `size` pixels for the network, None if it takes them."""
+    try:
+        network.eval()(torch.zeros(1, 3, size, size, device=device))
+    except (AssertionError, RuntimeError, ValueError) as problem:
+        return f"{size} by {size} pixels ({str(problem).splitlines()[0]})"
+    return None
 
 
 def parameter_groups(classifier: Classifier, lr: float, output_factor: float) -> list[dict[str, Any]]:
-    """Return an optimizer's groups of what learns: the features at `lr`, the output layer at `lr * output_factor`."""
+    """Return the optimizer's parameter groups: the features at `lr`, the output layer at `lr * output_factor`."""
     output = list(classifier.output.parameters())
     apart = {id(parameter) for parameter in output}
     features = [p for p in classifier.parameters() if p.requires_grad and id(p) not in apart]
@@ -107,10 +129,10 @@ def parameter_groups(classifier: Classifier, lr: float, output_factor: float) ->
 
 
 def from_source(arch: str, state: Mapping[str, Tensor], classes: int, file: Path) -> nn.Module:
-    """Return a network of the source's layers, all but the output layer: it is new, with `classes` outputs.
+    """Return a network with the source's weights and a new output layer of `classes` outputs.
 
     Steps 2 and 3 of fine-tuning in Dive into Deep Learning, 14.2.1. Raises InputError, which names `file`, where
-    `state` is not of an `arch`; its own number of outputs is free.
+    `state` does not fit `arch`; its number of outputs may be any.
     """
     check_fit(arch, state, file)
     network = build(arch, classes)
@@ -121,19 +143,32 @@ def from_source(arch: str, state: Mapping[str, Tensor], classes: int, file: Path
 
 
 def set_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load weights that come without their layers' versions, for which MNASNet asks: they are today's."""
-    state = network.state_dict()  # has the versions
+    """Load weights without layer versions, which MNASNet checks: they get today's versions."""
+    state = network.state_dict()  # with the versions
     state.clear()
     state.update(weights)
     network.load_state_dict(state)
 
 
+def load_image_model(folder: Path) -> tuple[Classifier, ImageConfig]:
+    """Return a trained model, on the CPU, and its config; raises InputError if they do not fit each other."""
+    config = ImageConfig.read(folder)
+    weights, _ = read_tensors(folder / "model.safetensors")
+    try:
+        network = build(config.arch, len(config.classes))
+        classifier = Classifier(config.arch, network, average_flips=config.average_flips)
+        set_weights(classifier.network, weights)
+    except (KeyError, TypeError, RuntimeError) as problem:
+        raise InputError(f"{folder}: config.json and model.safetensors do not fit each other: {problem}") from problem
+    return classifier, config
+
+
 def check_fit(arch: str, state: Mapping[str, Tensor], file: Path) -> int:
-    """Return the number of outputs of the `arch` that `state` is of.
+    """Return the number of outputs of `state`, the weights of an `arch`.
 
-    The counters of batch norm may be missing, as they are in files from before PyTorch 0.4.1.
+    Batch norm's counters may be missing, as they are in files from before PyTorch 0.4.1.
 
-    Raises InputError, which names `file` and the first layers that do not fit, where it is of none.
+    Raises InputError, which names `file` and the first tensors that do not fit.
     """
     weight = state.get(output_layer(arch) + ".weight")
     outputs = len(weight) if weight is not None and weight.ndim else 0

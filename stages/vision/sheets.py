@@ -1,4 +1,4 @@
-"""Sheets of pictures with captions, for people to look at."""
+"""Sheets of images with captions, for people to look at."""
 
 from contextlib import suppress
 from functools import cache
@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
+import numpy as np
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from stages.core.files import replacing
+from stages.vision.batches.images import Images
 
 TILE = 128  # pixels, both sides
 GAP = 8  # pixels between tiles
@@ -18,25 +20,25 @@ LAST = 5  # letters of a shortened line that stay at its end
 LINE = 16  # pixels from one line of text to the next
 
 
-class Row(NamedTuple):
+class SheetRow(NamedTuple):
     heading: str
-    pictures: list[Image.Image]
-    captions: list[str]  # one a picture; a line break makes two lines
+    images: list[Image.Image]
+    captions: list[str]  # one an image; a line break makes two lines
 
 
-def write_sheet(path: Path, rows: list[Row]) -> None:
-    """Write `rows` as a PNG, each picture fitted into a square tile, its caption below it, shortened where it must."""
+def write_sheet(path: Path, rows: list[SheetRow]) -> None:
+    """Write `rows` as a PNG, each image fitted into a square tile, its caption shortened to fit below it."""
     heights = [LINE + GAP + TILE + LINE * _lines(row.captions) + GAP for row in rows]
-    columns = max((len(row.pictures) for row in rows), default=0)
+    columns = max((len(row.images) for row in rows), default=0)
     sheet = Image.new("RGB", (max(columns, 3) * (TILE + GAP) + GAP, sum(heights) + GAP), "white")
     draw = ImageDraw.Draw(sheet)
     top = GAP
     for row, height in zip(rows, heights, strict=True):
         font = _font(row.heading)
         draw.text((GAP, top), _fitted(row.heading, sheet.width - 2 * GAP, font), "black", font)
-        for column, (picture, caption) in enumerate(zip(row.pictures, row.captions, strict=True)):
+        for column, (image, caption) in enumerate(zip(row.images, row.captions, strict=True)):
             place = (GAP + column * (TILE + GAP), top + LINE + GAP // 2)
-            sheet.paste(ImageOps.pad(picture, (TILE, TILE), color="white"), place)
+            sheet.paste(ImageOps.pad(image, (TILE, TILE), color="white"), place)
             for number, line in enumerate(caption.split("\n")):
                 font = _font(line)
                 at = (place[0], place[1] + TILE + 1 + number * LINE)
@@ -44,6 +46,16 @@ def write_sheet(path: Path, rows: list[Row]) -> None:
         top += height
     with replacing(path) as temporary:
         sheet.save(temporary, "PNG")
+
+
+def mistakes_row(name: str, images: Images, probabilities: np.ndarray, count: int) -> SheetRow:
+    """Return a row of at most `count` mistakes, the most confident first, by probabilities (images, classes)."""
+    predicted, labels = probabilities.argmax(1), images.labels.numpy()
+    confidence = np.where(predicted == labels, -1, probabilities.max(1))
+    rows = [int(row) for row in np.argsort(-confidence, kind="stable")[:count] if confidence[row] >= 0]
+    classes = images.classes
+    captions = [f"{classes[predicted[row]]} {confidence[row]:.2f}\nis {classes[labels[row]]}" for row in rows]
+    return SheetRow(f"{name}: its most confident mistakes", [images.decode(row) for row in rows], captions)
 
 
 def _font(line: str) -> ImageFont.FreeTypeFont:

@@ -13,32 +13,32 @@ import argparse
 import io
 import time
 from collections.abc import Callable
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 # Before torch: it sets what torch reads when it is loaded
-from stages.core.cli import reporting  # isort: split
+from stages.core.cli import exit_on_error  # isort: split
 
 import numpy as np
 import pyarrow as pa
 import torch
-import yaml
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages.core.device import Hardware, prepare
-from stages.core.fit import Average, Epoch, predict, train_batches
+from stages.config.params import Params, load_params
 from stages.core.progress import hidden
-from stages.text.batches import TEST_BATCH, ReviewBatches
-from stages.text.birnn import BiRNN
-from stages.text.ragged import Reviews
-from stages.text.textcnn import TextCNN
-from stages.vision.augmentation import augmented_view, central_view
-from stages.vision.batches import DeviceViews, Normalisation, PictureBatches
+from stages.inference.config import Normalisation, Padding
+from stages.inference.device import Hardware, prepare
+from stages.inference.predict import Batches, predict
+from stages.text.batches.review_batches import EVAL_BATCH, ReviewBatches
+from stages.text.batches.reviews import Reviews
+from stages.text.models.birnn import BiRNN
+from stages.text.models.textcnn import TextCNN
+from stages.training.trainer import Epoch, Schedule, Trainer
+from stages.vision.batches.augmentation import Transform, augmented_view, central_view
+from stages.vision.batches.image_batches import DeviceViews, ImageBatches
+from stages.vision.batches.images import SCHEMA, Images
 from stages.vision.networks import Classifier, build, parameter_groups
-from stages.vision.pictures import SCHEMA, Pictures
 from tests.benchmarks.harness import Some
 
 WORDS = 46_152  # IMDb's vocabulary
@@ -87,10 +87,10 @@ def reviews(count: int) -> Reviews:
     ids = (numbers.zipf(1.2, lengths.sum()) % WORDS).astype(np.int32)
     labels = torch.from_numpy(numbers.integers(0, 2, count))
     offsets = torch.from_numpy(np.append(0, lengths.cumsum()))
-    return Reviews(torch.from_numpy(ids), offsets, labels, ["negative", "positive"], "whitespace", 500)
+    return Reviews(torch.from_numpy(ids), offsets, labels, ["negative", "positive"], "whitespace", 500, "start")
 
 
-def pictures(count: int) -> Pictures:
+def images(count: int) -> Images:
     numbers = np.random.default_rng(0)
     encoded = []
     for _ in range(count):
@@ -98,40 +98,50 @@ def pictures(count: int) -> Pictures:
         Image.fromarray(numbers.integers(0, 256, (300, 400, 3), np.uint8)).save(buffer, "JPEG")
         encoded.append(buffer.getvalue())
     labels = torch.from_numpy(numbers.integers(0, 2, count))
-    column = pa.chunked_array([pa.array(encoded, SCHEMA.field("picture").type)])
-    return Pictures([str(i) for i in range(count)], labels, ["hotdog", "not-hotdog"], column)
+    column = pa.chunked_array([pa.array(encoded, SCHEMA.field("image").type)])
+    return Images([str(i) for i in range(count)], labels, ["hotdog", "not-hotdog"], column)
 
 
-def text_task(name: str, params: Any, hardware: Hardware, count: int) -> tuple[nn.Module, Any, Any, Any]:
-    section, vectors = params[name], torch.randn(WORDS, params["embed_glove"]["dim"])
+class Task(NamedTuple):
+    """A model, and what it learns and is tested on."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    train: Batches
+    test: Batches
+
+
+def text_task(name: str, params: Params, hardware: Hardware, count: int) -> Task:
+    section, vectors = getattr(params, name), torch.randn(WORDS, params.embed_glove.dim)
     cls, keys = {
         "train_birnn": (BiRNN, ("cell", "num_hiddens", "num_layers", "freeze_vectors")),
         "train_textcnn": (TextCNN, ("kernel_sizes", "num_channels", "dropout", "freeze_vectors")),
     }[name]
-    model = cls(vectors, 2, **{key: section[key] for key in keys}).to(hardware.device)
+    model = cls(vectors, 2, **{key: getattr(section, key) for key in keys}).to(hardware.device)
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(learning, section["lr"], fused=True)
-    data = reviews(count * TEST_BATCH)
-    train = ReviewBatches(data, section["batch_size"], hardware.device, seed=0)
-    return model, optimizer, train, ReviewBatches(data, TEST_BATCH, hardware.device, seed=None)
+    optimizer = torch.optim.Adam(learning, section.lr, fused=True)
+    data = reviews(count * EVAL_BATCH)
+    padding = Padding(section.mask_padding, section.pad_to)
+    train = ReviewBatches(data, section.batch_size, hardware, seed=0, padding=padding)
+    return Task(model, optimizer, train, ReviewBatches(data, EVAL_BATCH, hardware, seed=None, padding=padding))
 
 
-def picture_task(name: str, params: Any, hardware: Hardware, count: int) -> tuple[nn.Module, Any, Any, Any]:
-    size, batch = (params["pictures"][key][params["dataset"]] for key in ("image_size", "batch_size"))
-    arch, section = params["pictures"]["arch"], params[name]
-    model = Classifier(arch, build(arch, 2), section.get("freeze", "none"))
+def image_task(name: str, params: Params, hardware: Hardware, count: int) -> Task:
+    size, batch = (getattr(key, params.dataset) for key in (params.pictures.image_size, params.pictures.batch_size))
+    arch, section = params.pictures.arch, getattr(params, name)
+    model = Classifier(arch, build(arch, 2), getattr(section, "freeze", "none"))
     model = model.to(hardware.device).to(memory_format=torch.channels_last)
-    groups = parameter_groups(model, section["lr"], section.get("output_lr_factor", 1))
-    optimizer = torch.optim.SGD(groups, section["lr"], weight_decay=section["weight_decay"])
-    data = pictures(count * batch)
+    groups = parameter_groups(model, section.lr, getattr(section, "output_lr_factor", 1))
+    optimizer = torch.optim.SGD(groups, section.lr, section.momentum, weight_decay=section.weight_decay)
+    data = images(count * batch)
 
-    def batches(transform: Any, seed: int | None) -> PictureBatches:
-        made = PictureBatches(data, transform, Normalisation([0.5] * 3, [0.25] * 3), batch, hardware.device, seed=seed)
+    def batches(transform: Transform, seed: int | None) -> ImageBatches:
+        made = ImageBatches(data, transform, Normalisation([0.5] * 3, [0.25] * 3), batch, hardware, seed=seed)
         made.views, made.workers = DeviceViews(data, transform, seed, hardware.device), 0
         return made
 
-    augmented = augmented_view(SimpleNamespace(**params["augment"]), size)
-    return model, optimizer, batches(augmented, 0), batches(central_view(size), None)
+    augmented = augmented_view(params.augment, size)
+    return Task(model, optimizer, batches(augmented, 0), batches(central_view(size), None))
 
 
 def measure(what: str, run: Callable[[int], int], batches: int, fastest: float) -> None:
@@ -152,30 +162,27 @@ def measure(what: str, run: Callable[[int], int], batches: int, fastest: float) 
 def main(
     device: str, precision: str, threads: int | None, batches: int | None, dataset: str, only: str, *, compile: bool
 ) -> None:
-    hardware = prepare(SimpleNamespace(device=device, precision=precision, threads=threads))
+    hardware = prepare(device, precision, threads)
     batches = batches or (1 if hardware.device.type == "cpu" else 500)
-    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8")) | {"dataset": dataset}
+    params = load_params().model_copy(update={"dataset": dataset})
     fastest = peak(hardware)
     print(f"{hardware}: {fastest / 1e12:.2f} TFLOP/s in a product of matrices\n")
     print(f"{'':32} {'first, s':>8} {'examples/s':>12} {'GFLOP each':>10} {'of peak':>10}")
     for name in only.split(","):
         torch.manual_seed(0)
-        make = text_task if name.startswith("train_") else picture_task
-        model, optimizer, train, test = make(name, params, hardware, min(HELD, batches))
-        average = Average(model)
+        make = text_task if name.startswith("train_") else image_task
+        task = make(name, params, hardware, min(HELD, batches))
+        trainer = Trainer(task.model, task.optimizer, Schedule(epochs=1, average_epochs=1), hardware)
         if compile:
-            model.compile()
+            task.model.compile()
 
-        def learn(count: int, task: Any = (model, optimizer, train, average)) -> int:
-            model, optimizer, train, average = task
-            part = Some(train, 1, count)
-            epoch = Epoch.start(part, hardware.device)
-            for _ in train_batches(model, optimizer, part, 0, hardware, epoch, average):
-                pass
-            return int(epoch.sizes.sum())  # waits for the device
+        def learn(count: int, task: Task = task, trainer: Trainer = trainer) -> int:
+            trainer.epoch = Epoch.start(count, hardware.device)  # a new one each time
+            trainer.train_epoch(Some(task.train, 1, count))
+            return int(trainer.epoch.sizes.sum())  # waits for the device
 
-        def look(count: int, task: Any = (model, test)) -> int:
-            logits, _ = predict(task[0], Some(task[1], 1, count), hardware, "test")
+        def look(count: int, task: Task = task) -> int:
+            logits, _ = predict(task.model, Some(task.test, 1, count), hardware, "test")
             return len(logits.tolist())  # waits for the device
 
         measure(f"{name}: training", learn, batches, fastest)
@@ -192,5 +199,5 @@ if __name__ == "__main__":
     parser.add_argument("--only", default="train_birnn,train_textcnn,finetune,scratch", help="some of these")
     parser.add_argument("--compile", action="store_true")
     given = parser.parse_args()
-    with reporting(), hidden():
+    with exit_on_error(), hidden():
         main(**vars(given))

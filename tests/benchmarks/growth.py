@@ -6,7 +6,7 @@ Without files: the sample's reviews and vectors. Each copy of the reviews has wo
 spelled anew, so large that distinct words grow as in the reviews themselves (Heaps' law, its exponent measured there).
 Each measurement is a process of its own; imports are left out. Several workers are started at every size, also where a
 stage would do without: else their memory would look like growth. Peak memory is that of the process with its workers,
-libraries that they share counted in each. predict answers one row in fifty, with a TextCNN of random weights.
+libraries that they share counted in each. predict reads one row in fifty, with a TextCNN of random weights.
 """
 
 import argparse
@@ -31,14 +31,14 @@ from tests.benchmarks.harness import CHILD, child, measure_here
 
 BENCHMARK = "tests.benchmarks.growth"  # not __name__, which is __main__ here
 STAGES = {  # stage -> its arguments, as in dvc.yaml
-    "build_vocab": "train.parquet vocab.parquet",
-    "tensorize": "train.parquet test.parquet vocab.parquet train.safetensors test.safetensors",
+    "build_vocab": ". vocab.parquet",
+    "tensorize": ". vocab.parquet .",
     "embed_glove": "vocab.parquet ../glove.parquet glove.safetensors coverage.json",
 }
-ASKED = 50  # predict answers one test review in so many
-ROWS = 256  # of a row group that predict answers
+ASKED = 50  # predict reads one test review in so many
+ROWS = 256  # of a row group that predict reads
 INTERVAL = 0.1  # seconds between two looks at the memory
-HALVES = ("train", "test")
+SPLITS = ("train", "test")
 COLUMNS = ("stage", "workers", "times", "items", "seconds", "cpu_seconds", "peak_mb")
 
 
@@ -71,11 +71,11 @@ class Copies:
 
 
 def write_sets(work: Path, archive: str | None, vectors: str | None, times: list[int]) -> dict[str, float]:
-    """Write train and test of each size, the vectors once, and the table that predict answers."""
+    """Write train and test of each size, the vectors once, and the table that predict reads."""
     from stages.core.files import write_table
     from stages.sample.reviews import write_glove, write_imdb
-    from stages.text.reviews import read_archive
-    from stages.text.vectors import read_vectors
+    from stages.text.reading.imdb import read_imdb_archive
+    from stages.text.vectors.glove import read_vectors
 
     if archive is None or vectors is None:
         archive, vectors = str(work / "imdb.tar.gz"), str(work / "glove.zip")
@@ -83,10 +83,10 @@ def write_sets(work: Path, archive: str | None, vectors: str | None, times: list
         write_glove(Path(vectors))
     write_table(work / "glove.parquet", read_vectors(Path(vectors), 100), use_dictionary=False)
     exponents = {}
-    for half, table in read_archive(Path(archive)).items():
+    for split, table in read_imdb_archive(Path(archive)).items():
         copies = Copies(table)
-        exponents[half] = copies.exponent
-        writers = {size: pq.ParquetWriter(work / f"{size}/{half}.parquet", table.schema) for size in times}
+        exponents[split] = copies.exponent
+        writers = {size: pq.ParquetWriter(work / f"{size}/{split}.parquet", table.schema) for size in times}
         for number in range(max(times)):
             some = copies.copy(number)
             for size, writer in writers.items():
@@ -94,7 +94,7 @@ def write_sets(work: Path, archive: str | None, vectors: str | None, times: list
                     writer.write_table(some, 4096)
         for size, writer in writers.items():
             writer.close()
-            if half == "test":
+            if split == "test":
                 texts = pq.read_table(work / f"{size}/test.parquet", columns=["text"])[::ASKED]
                 write_table(work / f"{size}/asked.parquet", texts, ROWS)
     return exponents
@@ -106,9 +106,9 @@ def write_model(work: Path) -> dict[str, float]:
 
     import torch
 
-    from stages.core.files import write_json
     from stages.core.tensors import read_tensors, write_tensors
-    from stages.text.textcnn import TextCNN
+    from stages.inference.config import Padding, TextConfig, TrainedOn
+    from stages.text.models.textcnn import TextCNN
 
     artifacts = work.parent / "artifacts"
     torch.manual_seed(0)
@@ -116,9 +116,19 @@ def write_model(work: Path) -> dict[str, float]:
     section = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["train_textcnn"]
     architecture = {key: section[key] for key in ("kernel_sizes", "num_channels", "dropout", "freeze_vectors")}
     write_tensors(artifacts / "textcnn/model.safetensors", TextCNN(vectors, 2, **architecture).state_dict())
-    config = {"model": "textcnn", "classes": ["negative", "positive"], "tokenizer": "whitespace", "max_len": 500}
-    config |= {"vectors": list(vectors.shape), "architecture": architecture}
-    write_json(artifacts / "textcnn/config.json", config | {"padding": {"mask_padding": True, "pad_to": None}})
+    TextConfig(
+        model="textcnn",
+        classes=["negative", "positive"],
+        dataset="full",
+        trained_on=TrainedOn("cpu", "fp32", 1, None),
+        temperature=1.0,
+        tokenizer="whitespace",
+        max_len=500,
+        keep="start",
+        vectors=list(vectors.shape),
+        architecture=architecture,
+        padding=Padding(mask_padding=True, pad_to=None),
+    ).write(artifacts / "textcnn")
     shutil.copy(work / "vocab.parquet", artifacts)
     return {}
 
@@ -150,10 +160,12 @@ def measured(found: dict[str, float]) -> Iterator[None]:
     look()
     before, watcher, start = sum(cpu.values()), threading.Thread(target=watch), time.perf_counter()
     watcher.start()
-    yield
-    found["seconds"] = time.perf_counter() - start
-    over.set()
-    watcher.join()
+    try:
+        yield
+        found["seconds"] = time.perf_counter() - start
+    finally:
+        over.set()  # or the process would not end after an error
+        watcher.join()
     look()
     found["cpu_seconds"] = sum(cpu.values()) - before - found.pop("watching")
 
@@ -163,7 +175,7 @@ def stage(work: Path, name: str) -> dict[str, float]:
 
     import torchtext.vocab  # noqa: F401, else the first to need it loads it while the clock runs
 
-    from stages.core import engine
+    from stages.engine import row_groups as engine
 
     vars(engine)["FEW"] = 0
     main, found = import_module(f"stages.{name}").main, {}
@@ -175,11 +187,11 @@ def stage(work: Path, name: str) -> dict[str, float]:
 
 
 def predict(work: Path) -> dict[str, float]:
-    from stages.predict import main
+    from stages.apps.classify import classify
 
     found: dict[str, float] = {}
     with measured(found), redirect_stdout(io.StringIO()):
-        main(["asked.parquet"], "textcnn", Path("../artifacts"), "cpu", json=True)
+        classify(["asked.parquet"], "textcnn", Path("../artifacts"), "cpu", json=True)
     return found | {"items": pq.read_metadata("asked.parquet").num_rows}
 
 

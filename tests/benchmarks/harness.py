@@ -8,7 +8,10 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stages.inference.predict import Batch, Batches
 
 CHILD = "--child"
 
@@ -16,14 +19,14 @@ CHILD = "--child"
 class Some:
     """Every `step`-th batch of an epoch, at most `limit`: what a whole epoch would be like, sooner."""
 
-    def __init__(self, batches, step: int, limit: int) -> None:
+    def __init__(self, batches: "Batches", step: int, limit: int) -> None:
         self.batches, self.step, self.limit = batches, step, limit
         self.examples = batches.examples
 
     def __len__(self) -> int:
         return min(self.limit, -(-len(self.batches) // self.step))
 
-    def epoch(self, number: int, start: int = 0) -> Iterator:
+    def epoch(self, number: int, start: int = 0) -> "Iterator[Batch]":
         return islice(self.batches.epoch(number, start), 0, self.step * self.limit, self.step)
 
 

@@ -11,7 +11,6 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import yaml
 
@@ -24,7 +23,7 @@ def fetch_ours(work: Path) -> dict[str, float]:
     from stages import fetch_hotdog, fetch_source_model
 
     start = time.perf_counter()
-    fetch_hotdog.main(Path("train.parquet"), Path("test.parquet"))
+    fetch_hotdog.main(Path("hotdog"))
     fetch_source_model.main(Path("source_model.safetensors"))
     return {"seconds": time.perf_counter() - start}
 
@@ -33,40 +32,39 @@ def train_ours(work: Path, limit: int) -> dict[str, float]:
     import stages.core.cli  # noqa: F401, I001, sets what torch reads when it is loaded
     import torch
 
-    from stages.core.device import prepare
-    from stages.core.fit import Average, predict, train_epoch
+    from stages.config.params import load_params
     from stages.core.tensors import read_tensors
-    from stages.vision.augmentation import central_view, augmented_view
-    from stages.vision.batches import Normalisation, PictureBatches
+    from stages.inference.config import Normalisation
+    from stages.inference.device import prepare
+    from stages.inference.predict import predict
+    from stages.training.trainer import Schedule, Trainer
+    from stages.vision.batches.augmentation import augmented_view, central_view
+    from stages.vision.batches.image_batches import ImageBatches
+    from stages.vision.batches.images import read_images
     from stages.vision.networks import Classifier, from_source, parameter_groups
-    from stages.vision.pictures import read_pictures
 
-    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    section, size = params["finetune"], params["pictures"]["image_size"]["full"]
-    batch_size = params["pictures"]["batch_size"]["full"]
-    hardware = prepare(SimpleNamespace(device="cpu", precision=section["precision"], threads=section["threads"]))
+    params = load_params()
+    section, size, batch_size = params.finetune, params.pictures.image_size.full, params.pictures.batch_size.full
+    hardware = prepare("cpu", section.precision, section.threads)
     source = Path("source_model.safetensors")
     weights, about = read_tensors(source)
     normalisation = Normalisation(about["mean"], about["std"])
     net = Classifier("resnet18", from_source("resnet18", weights, 2, source)).to(memory_format=torch.channels_last)
-    groups = parameter_groups(net, section["lr"], section["output_lr_factor"])
-    optimizer = torch.optim.SGD(groups, section["lr"], weight_decay=section["weight_decay"])
-    device = hardware.device
-    augmented = augmented_view(SimpleNamespace(**params["augment"]), size)
-    shuffled = PictureBatches(
-        read_pictures(Path("train.parquet")), augmented, normalisation, batch_size, device, seed=0
-    )
+    groups = parameter_groups(net, section.lr, section.output_lr_factor)
+    optimizer = torch.optim.SGD(groups, section.lr, section.momentum, weight_decay=section.weight_decay)
+    train, view = read_images(Path("hotdog/train.parquet")), augmented_view(params.augment, size)
+    shuffled = ImageBatches(train, view, normalisation, batch_size, hardware, seed=0)
     part = Some(shuffled, 1, limit)
-    average = Average(net) if section["average_epochs"] else None
+    trainer = Trainer(net, optimizer, Schedule(section.epochs, section.average_epochs), hardware)
     start = time.perf_counter()
-    train_epoch(net, optimizer, part, 0, hardware, average)
+    trainer.train_epoch(part)
     trained = min(len(part) * batch_size, shuffled.examples) / (time.perf_counter() - start)
-    test = read_pictures(Path("test.parquet"))
-    pictures = PictureBatches(test, central_view(size), normalisation, batch_size, device, seed=None)
+    test = read_images(Path("hotdog/test.parquet"))
+    in_order = ImageBatches(test, central_view(size), normalisation, batch_size, hardware, seed=None)
     rates = []
     for _ in range(2):  # a training's five passes decode the test pictures once
         start = time.perf_counter()
-        logits, _ = predict(net, Some(pictures, 1, limit), hardware, "test")
+        logits, _ = predict(net, Some(in_order, 1, limit), hardware, "test")
         rates.append(len(logits) / (time.perf_counter() - start))
     return {"train": trained, "first": rates[0], "later": rates[1]}
 
@@ -91,8 +89,8 @@ def main(archive: Path, weights: Path, rounds: int, limit: int) -> None:
         for name, path in (("hotdog", archive), ("source_model", weights)):
             params["sources"][name]["full"] |= {"urls": [str(path.resolve())], "hash": None, "size": None}
         (work / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-        with zipfile.ZipFile(archive) as pictures:
-            pictures.extractall(work / "pictures")
+        with zipfile.ZipFile(archive) as zipped:
+            zipped.extractall(work / "pictures")
         print(f"{'':44} {'textbook':>9} {'ours':>9}")
         print(f"ours, zip and weights read: {child(BENCHMARK, work, 'fetch_ours')['seconds']:.1f} s", flush=True)
         peer, ours = [], []

@@ -11,17 +11,16 @@ import resource
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import yaml
 
 from tests.benchmarks.harness import CHILD, Some, child, measure_here, show
 
 STAGES = {  # stage -> its arguments, as in dvc.yaml
-    "download_imdb": "train.parquet test.parquet",
-    "build_vocab": "train.parquet vocab.parquet",
-    "tensorize": "train.parquet test.parquet vocab.parquet train.safetensors test.safetensors",
-    "fetch_glove": "train.parquet glove.parquet",
+    "download_imdb": "imdb",
+    "build_vocab": "imdb vocab.parquet",
+    "tensorize": "imdb vocab.parquet reviews",
+    "fetch_glove": "imdb glove.parquet",
     "embed_glove": "vocab.parquet glove.parquet glove.safetensors coverage.json",
 }
 BENCHMARK = "tests.benchmarks.imdb"  # not __name__, which is __main__ here
@@ -58,10 +57,10 @@ def prepare_peer(work: Path, archive: str, vectors: str) -> dict[str, float]:
         start = time.perf_counter()
         aclimdb = textbook.unpack(Path(archive), Path(folder))
         text = _unzip(Path(vectors), Path(folder))
-        train, test = (textbook.read_reviews(aclimdb, half) for half in ("train", "test"))
+        train, test = (textbook.read_reviews(aclimdb, split) for split in ("train", "test"))
         vocabulary = textbook.build_vocabulary(train)
         tensors = {
-            half: textbook.tensorize(data, vocabulary).tensors for half, data in (("train", train), ("test", test))
+            split: textbook.tensorize(data, vocabulary).tensors for split, data in (("train", train), ("test", test))
         }
         matched = textbook.match_vectors(vocabulary.itos, textbook.parse_vectors(text))
         seconds = time.perf_counter() - start
@@ -77,7 +76,7 @@ def _unzip(path: Path, folder: Path) -> Path:
 
 
 def parse_ours(work: Path) -> dict[str, float]:
-    from stages.text.vectors import read_vectors
+    from stages.text.vectors.glove import read_vectors
 
     start = time.perf_counter()
     read_vectors(work / "big.100d.txt", 100)
@@ -97,29 +96,37 @@ def train_ours(work: Path, model: str, batches: int) -> dict[str, float]:
     import stages.core.cli  # noqa: F401, I001, sets what torch reads when it is loaded
     import torch
 
-    from stages.core.device import prepare
-    from stages.core.fit import Average, predict, train_epoch
     from stages.core.tensors import read_tensors
-    from stages.text.batches import TEST_BATCH, ReviewBatches
-    from stages.text.models import MODELS
-    from stages.text.ragged import read_reviews
+    from stages.inference.config import Padding
+    from stages.inference.device import prepare
+    from stages.inference.predict import predict
+    from stages.text.batches.review_batches import EVAL_BATCH, ReviewBatches
+    from stages.text.batches.reviews import read_reviews
+    from stages.text.models.birnn import BiRNN
+    from stages.text.models.textcnn import TextCNN
+    from stages.training.trainer import Schedule, Trainer
 
     section = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))[f"train_{model}"]
-    hardware = prepare(SimpleNamespace(device="cpu", precision=section["precision"], threads=section["threads"]))
+    hardware = prepare("cpu", section["precision"], section["threads"])
     torch.manual_seed(0)
-    train, test = (read_reviews(work / f"{half}.safetensors") for half in ("train", "test"))
+    train, test = (read_reviews(work / f"reviews/{split}.safetensors") for split in ("train", "test"))
     keys = {"birnn": "cell num_hiddens num_layers", "textcnn": "kernel_sizes num_channels dropout"}[model]
     architecture = {key: section[key] for key in [*keys.split(), "freeze_vectors"]}
-    net = MODELS[model](read_tensors(work / "glove.safetensors")[0]["vectors"], 2, **architecture)
+    network = {"birnn": BiRNN, "textcnn": TextCNN}[model]
+    net = network(read_tensors(work / "glove.safetensors")[0]["vectors"], 2, **architecture)
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], section["lr"], fused=True)
-    shuffled = ReviewBatches(train, section["batch_size"], hardware.device, seed=0)
-    train_epoch(net, optimizer, Some(shuffled, 1, 3), 1, hardware)  # the first steps set kernels up
-    average = Average(net) if section["average_epochs"] else None
+    padding = Padding(section["mask_padding"], section["pad_to"])
+    shuffled, others = (
+        ReviewBatches(train, section["batch_size"], hardware, seed=seed, padding=padding) for seed in (0, 1)
+    )
+    # The first steps set kernels up
+    Trainer(net, optimizer, Schedule(epochs=1), hardware).train_epoch(Some(others, 1, 3))
+    trainer = Trainer(net, optimizer, Schedule(section["epochs"], section["average_epochs"]), hardware)
     part = Some(shuffled, 1, batches)
     start = time.perf_counter()
-    train_epoch(net, optimizer, part, 0, hardware, average)
+    trainer.train_epoch(part)
     trained = len(part) * section["batch_size"] / (time.perf_counter() - start)
-    by_length = Some(ReviewBatches(test, TEST_BATCH, hardware.device, seed=None), 6, 99)
+    by_length = Some(ReviewBatches(test, EVAL_BATCH, hardware, seed=None, padding=padding), 6, 99)
     start = time.perf_counter()
     logits, _ = predict(net, by_length, hardware, "test")
     return {"train": trained, "test": len(logits) / (time.perf_counter() - start)}

@@ -28,10 +28,10 @@ def unpack(archive: Path, folder: Path) -> Path:
     return folder / "aclImdb"
 
 
-def read_reviews(folder: Path, half: str) -> list[Review]:
+def read_reviews(folder: Path, split: str) -> list[Review]:
     reviews = []
     for label, name in enumerate(("neg", "pos")):
-        for path in (folder / half / name).iterdir():
+        for path in (folder / split / name).iterdir():
             reviews.append((path.read_bytes().decode("utf-8").replace("\n", "").lower(), label))
     random.shuffle(reviews)
     return reviews
@@ -100,13 +100,13 @@ def train(net: nn.Module, data: TensorDataset, lr: float, batches: int) -> float
     for number, (ids, labels) in enumerate(DataLoader(data, BATCH, shuffle=True)):
         if number == batches:
             break
-        answer = net(ids)
-        loss = F.cross_entropy(answer, labels)
+        logits = net(ids)
+        loss = F.cross_entropy(logits, labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         loss_sum += loss.item()
-        correct += (answer.argmax(1) == labels).sum().item()
+        correct += (logits.argmax(1) == labels).sum().item()
         seen += len(labels)
     return seen / (time.perf_counter() - start)
 

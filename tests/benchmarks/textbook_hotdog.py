@@ -19,11 +19,11 @@ TRAINING = [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip()
 TESTING = [transforms.Resize(256), transforms.CenterCrop(224)]
 
 
-def batches(folder: Path, half: str) -> DataLoader:
+def batches(folder: Path, split: str) -> DataLoader:
     augmentation = transforms.Compose(
-        [*(TRAINING if half == "train" else TESTING), transforms.ToTensor(), NORMALISE],
+        [*(TRAINING if split == "train" else TESTING), transforms.ToTensor(), NORMALISE],
     )
-    return DataLoader(ImageFolder(str(folder / half), augmentation), BATCH, shuffle=half == "train")
+    return DataLoader(ImageFolder(str(folder / split), augmentation), BATCH, shuffle=split == "train")
 
 
 def fine_tuned(weights: Path) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -39,16 +39,16 @@ def fine_tuned(weights: Path) -> tuple[nn.Module, torch.optim.Optimizer]:
 def train(net: nn.Module, optimizer: torch.optim.Optimizer, data: DataLoader, limit: int) -> float:
     """Train on the first `limit` batches; return pictures per second."""
     loss_sum, correct, seen, start = 0.0, 0.0, 0, time.perf_counter()
-    for number, (pictures, labels) in enumerate(data):
+    for number, (images, labels) in enumerate(data):
         if number == limit:
             break
-        answer = net(pictures)
-        loss = F.cross_entropy(answer, labels)
+        logits = net(images)
+        loss = F.cross_entropy(logits, labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         loss_sum += loss.item()
-        correct += (answer.argmax(1) == labels).sum().item()
+        correct += (logits.argmax(1) == labels).sum().item()
         seen += len(labels)
     return seen / (time.perf_counter() - start)
 
@@ -57,11 +57,11 @@ def test(net: nn.Module, data: DataLoader, limit: int) -> float:
     """Classify the first `limit` batches; return pictures per second."""
     correct, seen, start = 0.0, 0, time.perf_counter()
     with torch.no_grad():
-        for number, (pictures, labels) in enumerate(data):
+        for number, (images, labels) in enumerate(data):
             if number == limit:
                 break
             net.eval()
-            correct += (net(pictures).argmax(1) == labels).float().sum().item()
+            correct += (net(images).argmax(1) == labels).float().sum().item()
             net.train()
             seen += len(labels)
     return seen / (time.perf_counter() - start)

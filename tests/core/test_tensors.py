@@ -9,7 +9,7 @@ import torch
 
 from stages.core.files import InputError
 from stages.core.tensors import read_tensors, write_in_parts, write_tensors
-from tests.core.hostile import HOSTILE, packed
+from tests.sources.hostile import HOSTILE, packed
 
 ABOUT = {"classes": ["négatif", 'with "quotes"', "line\nbreak"], "max_len": 500}
 

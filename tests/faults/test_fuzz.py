@@ -13,21 +13,22 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from pyarrow import csv
 
-from stages.core.files import InputError, read_json
-from stages.core.params import load_params
-from stages.text.birnn import BiRNN
-from stages.text.ragged import encode
-from stages.text.textcnn import TextCNN
-from stages.text.tokens import UNK, UNK_INDEX, tokenizer
-from stages.text.train import train
-from stages.text.vectors import read_vectors, vectors_of
+from stages.config.params import load_params
+from stages.core.files import InputError
+from stages.text.models.birnn import BiRNN
+from stages.text.models.textcnn import TextCNN
+from stages.text.special import UNK, UNK_INDEX
+from stages.text.training import train_text_model
+from stages.text.vectors.glove import read_vectors, vectors_of
+from stages.text.words.tokens import tokenizer
 from tests.project import ROOT
+from tests.text.written import encode_texts
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 PARAMS = yaml.safe_load(TEXT)
@@ -141,10 +142,15 @@ class Section:
     seed: int
     epochs: int
     batch_size: int
+    vector_eps: float
     lr: float
+    schedule: str
+    clip_norm: float | None
+    label_smoothing: float
     average_epochs: int
     validation_fraction: float
     patience: int | None
+    calibrate: bool
     mask_padding: bool
     pad_to: int | None
     device: str = "cpu"
@@ -152,16 +158,22 @@ class Section:
     threads: int | None = 1
 
 
+parts = st.just(0.0) | st.floats(0, 0.9)
 sections = st.builds(
     Section,
     seed=st.integers(0, 2**32 - 1),
     epochs=st.integers(1, 2),
     batch_size=st.integers(1, 30),
+    vector_eps=st.floats(1e-12, 1e3),
     lr=st.floats(1e-12, 1e30),
+    schedule=st.sampled_from(["constant", "one_cycle"]),
+    clip_norm=st.none() | st.floats(1e-6, 1e6),
+    label_smoothing=parts,
     average_epochs=st.integers(0, 3),
     # A subnormal fraction is flushed to 0 in training
     validation_fraction=st.just(0.0) | st.floats(0, 1, exclude_max=True, allow_subnormal=False),
     patience=st.none() | st.integers(1, 3),
+    calibrate=st.booleans(),
     mask_padding=st.booleans(),
     pad_to=st.none() | st.integers(1, 40),
     precision=st.sampled_from(["fp32", "bf16"]),
@@ -171,7 +183,11 @@ birnn = st.fixed_dictionaries(
         "cell": st.sampled_from(["lstm", "gru", "rnn"]),
         "num_hiddens": st.integers(1, 9),
         "num_layers": st.integers(1, 3),
+        "pooling": st.sampled_from(["ends", "mean_max"]),
+        "dropout": parts,
         "freeze_vectors": st.booleans(),
+        "word_dropout": parts,
+        "embedding_dropout": parts,
     }
 )
 textcnn = st.fixed_dictionaries(
@@ -179,7 +195,10 @@ textcnn = st.fixed_dictionaries(
         "kernel_sizes": st.lists(st.integers(1, 60), min_size=1, max_size=3, unique=True),
         "num_channels": st.integers(1, 5),
         "dropout": st.floats(0, 1, exclude_max=True),
+        "pooling": st.sampled_from(["max", "mean_max"]),
         "freeze_vectors": st.booleans(),
+        "word_dropout": parts,
+        "embedding_dropout": parts,
     }
 )
 
@@ -187,22 +206,20 @@ textcnn = st.fixed_dictionaries(
 @examples(40)
 @given(sections, st.tuples(st.just(BiRNN), birnn) | st.tuples(st.just(TextCNN), textcnn))
 def test_a_section_that_is_allowed_trains_or_says_why_not(
-    trained: Path, monkeypatch: pytest.MonkeyPatch, section: Section, model: tuple[Any, dict[str, Any]]
+    trained: Path, section: Section, model: tuple[Any, dict[str, Any]]
 ) -> None:
     artifacts = trained / "artifacts"
-    inputs = tuple(artifacts / name for name in ("reviews/train.safetensors", "reviews/test.safetensors"))
+    inputs = (artifacts / "reviews", artifacts / "glove.safetensors")
     with tempfile.TemporaryDirectory() as folder:
-        monkeypatch.chdir(folder)
-        paths = (*inputs, artifacts / "glove.safetensors")
-        said = outcome(lambda: train(*model, section, paths, Path(folder) / "model"))[1]
+        said = outcome(lambda: train_text_model(*model, section, "sample", *inputs, Path(folder) / "model"))[1]
         torch.set_flush_denormal(False)
         if said:
             assert re.match(r"epoch \d, (batch \d+|(test|validation) pass): the loss is |validation_fraction: ", said)
             return
-        metrics = read_json(Path(folder) / "model/metrics.json")
-    parts = ("train", "validation" if section.validation_fraction else "test")
-    assert all(math.isfinite(metrics[part]["loss"]) for part in parts)
-    assert all(0 <= metrics[part]["accuracy"] <= 1 for part in parts)
+        curves = csv.read_csv(Path(folder) / "model/curves.csv").to_pylist()
+    for split in ("train", "validation" if section.validation_fraction else "test"):
+        assert all(math.isfinite(row[f"{split}_loss"]) for row in curves)
+        assert all(0 <= row[f"{split}_accuracy"] <= 1 for row in curves)
 
 
 # The parsers
@@ -265,12 +282,11 @@ def test_vectors_are_what_python_reads_or_the_first_bad_line_is_named(lines: lis
 @examples(200)
 @given(st.lists(st.text(), min_size=1), st.integers(1, 9), st.sampled_from(TOKENIZERS))
 def test_any_review_becomes_indices_of_its_words(texts: list[str], longest: int, name: str) -> None:
-    columns = tokenizer(name)(texts)
-    split = columns.to_pylist()
-    vocabulary = ["<unk>", "<pad>", *sorted({word for tokens in split for word in tokens} - {"<unk>", "<pad>"})[::2]]
-    ids, offsets = encode(columns, vocabulary, longest)
+    found = tokenizer(name)(texts).to_pylist()
+    vocabulary = ["<unk>", "<pad>", *sorted({word for tokens in found for word in tokens} - {"<unk>", "<pad>"})[::2]]
+    ids, offsets = encode_texts(texts, vocabulary, longest, name)
     assert len(offsets) == len(texts) + 1
     known = {word: index for index, word in enumerate(vocabulary)}
-    for place, tokens in enumerate(split):
+    for place, tokens in enumerate(found):
         row = ids[offsets[place] : offsets[place + 1]].tolist()
         assert row == [known.get(word, UNK_INDEX) for word in (tokens or [UNK])[:longest]]

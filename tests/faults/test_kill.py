@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 
-from stages.core import checkpoint
+from stages.training import checkpoint
 from tests.conftest import Settings
 from tests.vision.tiny import ARCH, Folder
 
@@ -83,23 +83,20 @@ class Training:
 
     def files(self) -> dict[str, bytes]:
         out = self.folder / "out/model"
-        paths = (path for path in out.rglob("*") if path.is_file() and path.name != "timing.json")
-        return {str(path.relative_to(out)): path.read_bytes() for path in paths}
+        return {path.name: path.read_bytes() for path in out.iterdir()}
 
 
 @pytest.fixture
-def trainings(trained: Path, trained_pictures: Folder, tmp_path: Path) -> Callable[..., Training]:
+def trainings(trained: Path, trained_images: Folder, tmp_path: Path) -> Callable[..., Training]:
     artifacts = trained / "artifacts"
-    reviews = [artifacts / f"reviews/{half}.safetensors" for half in ("train", "test")]
-    pictures = [trained_pictures.train, trained_pictures.test]
 
     def make(stage: str, name: str, epochs: int) -> Training:
         folder = tmp_path / name
         if stage in ("finetune", "scratch"):
-            source = [trained_pictures.source] if stage == "finetune" else []
-            return Training(folder, stage, [*pictures, *source], epochs=epochs)
+            source = [trained_images.source] if stage == "finetune" else []
+            return Training(folder, stage, [trained_images.images, *source], epochs=epochs)
         sizes = {"num_hiddens": 4, "num_layers": 1} if stage == "train_birnn" else {"num_channels": 4}
-        inputs = [*reviews, artifacts / "glove.safetensors"]
+        inputs = [artifacts / "reviews", artifacts / "glove.safetensors"]
         return Training(folder, stage, inputs, epochs=epochs, batch_size=Settings.batch_size, **sizes)
 
     return make
@@ -137,7 +134,7 @@ def test_a_training_broken_off_after_each_batch_ends_with_the_bytes_of_one_that_
         save(self, state)
         raise StoppedError
 
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)  # a checkpoint after every batch
+    monkeypatch.setattr(checkpoint, "SAVE_INTERVAL", 0.0)  # a checkpoint after every batch
     monkeypatch.setattr(checkpoint.Checkpoint, "save", save_and_stop)
     for _ in range(2 * batches):
         torch.manual_seed(99)

@@ -11,10 +11,10 @@ import pytest
 import torch
 import yaml
 
-from stages.core.device import Hardware
 from stages.core.files import read_json
-from stages.page.reviews import review_part
-from stages.text.ragged import read_reviews
+from stages.inference.device import Hardware
+from stages.reporting.reviews import review_part
+from stages.text.batches.reviews import read_reviews
 from tests.project import ROOT, arguments
 
 CHAIN = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed_glove", "train_birnn", "train_textcnn")
@@ -23,7 +23,7 @@ WORDS = ("good", "bad", "film", "not", "very")
 Reviews = dict[str, list[str]]  # "train/pos" -> its texts
 
 
-def half(name: str, count: int, good: str = "a good film", bad: str = "a very bad film") -> Reviews:
+def split(name: str, count: int, good: str = "a good film", bad: str = "a very bad film") -> Reviews:
     return {f"{name}/pos": [good] * count, f"{name}/neg": [bad] * count}
 
 
@@ -40,19 +40,21 @@ def pack(path: Path, reviews: Reviews) -> None:
 @pytest.mark.parametrize(
     ("reviews", "changes"),
     [
-        pytest.param(half("train", 1) | half("test", 1), {}, id="one review a class"),
-        pytest.param(half("train", 2) | half("test", 40), {}, id="a test half larger than the training half"),
-        pytest.param(half("train", 4, "good", "bad") | half("test", 2, "good", "bad"), {}, id="reviews of one word"),
-        pytest.param(half("train", 4) | half("test", 2, "unheard of", "\n"), {}, id="no known word, and no word"),
-        pytest.param(half("train", 4) | half("test", 2, " ", "\n"), {"tokenizer": "characters"}, id="no letter at all"),
-        pytest.param(half("train", 3) | half("test", 2), {"batch_size": 100_000}, id="a batch larger than the data"),
+        pytest.param(split("train", 1) | split("test", 1), {}, id="one review a class"),
+        pytest.param(split("train", 2) | split("test", 40), {}, id="a test split larger than the training split"),
+        pytest.param(split("train", 4, "good", "bad") | split("test", 2, "good", "bad"), {}, id="reviews of one word"),
+        pytest.param(split("train", 4) | split("test", 2, "unheard of", "\n"), {}, id="no known word, and no word"),
         pytest.param(
-            half("train", 2, "good film " * 50_000) | half("test", 2, bad="bad " * 100_000),
+            split("train", 4) | split("test", 2, " ", "\n"), {"tokenizer": "characters"}, id="no letter at all"
+        ),
+        pytest.param(split("train", 3) | split("test", 2), {"batch_size": 100_000}, id="a batch larger than the data"),
+        pytest.param(
+            split("train", 2, "good film " * 50_000) | split("test", 2, bad="bad " * 100_000),
             {},
             id="reviews of 100,000 words",
         ),
         pytest.param(
-            half("train", 1, "good film " * 5_000) | half("test", 1, bad="bad " * 10_000),
+            split("train", 1, "good film " * 5_000) | split("test", 1, bad="bad " * 10_000),
             {"max_len": 10_000},
             id="all of 10,000 words read",
         ),
@@ -80,12 +82,10 @@ def test_every_stage_copes(
     threads = torch.get_num_threads()
     for name in (*CHAIN, "evaluate"):
         import_module(f"stages.{name}").main(*map(Path, arguments(name)))
-    folders = [Path("artifacts/birnn"), Path("artifacts/textcnn")]
-    reviews_of = (Path("data/imdb/test.parquet"), Path("artifacts/reviews/test.safetensors"))
-    shown = review_part(folders, Path("artifacts/evaluation"), *reviews_of, CPU)
+    shown = review_part(Path("data"), Path("artifacts"), CPU)
     torch.set_num_threads(threads)
     torch.set_flush_denormal(False)
-    figures = read_json(Path("artifacts/evaluation/metrics.json"))
+    figures = read_json(Path("artifacts/evaluation/figures.json"))["models"]
     for model in ("birnn", "textcnn"):
         assert 0 <= figures[model]["accuracy"] <= 1
         assert figures[model]["loss"] < 100

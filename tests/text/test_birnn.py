@@ -4,11 +4,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from stages.core.fit import Average
-from stages.text.batches import ReviewBatches
-from stages.text.birnn import BiRNN
-from stages.text.ragged import Reviews
-from stages.text.tokens import PAD_INDEX, UNK_INDEX
+from stages.text.batches.reviews import Reviews
+from stages.text.models.birnn import BiRNN
+from stages.text.special import PAD_INDEX, UNK_INDEX
+from stages.training.averaging import WeightAverage
+from tests.text.written import review_batches
 
 WORDS, DIM, HIDDENS = 30, 5, 4
 LENGTHS = [1, 2, 7, 3, 7, 5]
@@ -20,11 +20,11 @@ def device(monkeypatch):
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def make(device, cell="lstm", num_layers=2, freeze_vectors=True):
+def make(device, cell="lstm", num_layers=2, freeze_vectors=True, **options):
     torch.manual_seed(0)
     vectors = torch.randn(WORDS, DIM)
     vectors[PAD_INDEX] = 0
-    return BiRNN(vectors, 2, cell, HIDDENS, num_layers, freeze_vectors).to(device)
+    return BiRNN(vectors, 2, cell, HIDDENS, num_layers, freeze_vectors, **options).to(device)
 
 
 def some_reviews(lengths=LENGTHS):
@@ -48,12 +48,13 @@ def ragged(reviews):
         ["n", "p"],
         "whitespace",
         99,
+        "start",
     )
 
 
-def answers(model, reviews, device, size, **padding):
+def predictions(model, reviews, device, size, **padding):
     """Logits (reviews, classes) in the reviews' order, by way of batches of `size`."""
-    batches = list(ReviewBatches(ragged(reviews), size, device, seed=None, **padding).epoch(0))
+    batches = list(review_batches(ragged(reviews), size, device, seed=None, **padding).epoch(0))
     back = torch.cat([batch.rows for batch in batches]).argsort()
     return torch.cat([model(*batch.inputs) for batch in batches])[back]
 
@@ -172,13 +173,13 @@ def test_gradients_are_finite_and_reach_every_weight(device, cell):
 
 
 @pytest.mark.parametrize("cell", STEPS)
-def test_an_answer_does_not_depend_on_company_or_padding(device, cell):
+def test_a_prediction_does_not_depend_on_company_or_padding(device, cell):
     model = make(device, cell)
     reviews = some_reviews()
     alone = torch.cat([model(*padded([words], device)) for words in reviews])
     for size in (1, 2, 6):
         for pad_to in (None, 7, 25):
-            torch.testing.assert_close(answers(model, reviews, device, size, pad_to=pad_to), alone)
+            torch.testing.assert_close(predictions(model, reviews, device, size, pad_to=pad_to), alone)
 
 
 def test_what_stands_in_the_padding_is_not_read(device):
@@ -193,7 +194,7 @@ def test_what_stands_in_the_padding_is_not_read(device):
 def test_unmasked_padding_is_read_as_words_of_index_0(device):
     model = make(device)
     reviews = some_reviews()
-    found = answers(model, reviews, device, 4, mask_padding=False, pad_to=12)
+    found = predictions(model, reviews, device, 4, mask_padding=False, pad_to=12)
     zeros = torch.cat([model(*padded([words + [UNK_INDEX] * (12 - len(words))], device)) for words in reviews])
     torch.testing.assert_close(found, zeros)
     encoder = torchs_own(model, device)
@@ -201,13 +202,51 @@ def test_unmasked_padding_is_read_as_words_of_index_0(device):
     torch.testing.assert_close(found, model.decoder(torch.cat([outputs[0], outputs[-1]], -1)))
 
 
-def test_unmasked_padding_makes_the_answer_depend_on_it(device):
+def test_unmasked_padding_makes_the_prediction_depend_on_it(device):
     model = make(device)
     reviews = some_reviews()
-    masked = answers(model, reviews, device, 4)
-    short, long = (answers(model, reviews, device, 4, mask_padding=False, pad_to=steps) for steps in (8, 25))
+    masked = predictions(model, reviews, device, 4)
+    short, long = (predictions(model, reviews, device, 4, mask_padding=False, pad_to=steps) for steps in (8, 25))
     for one, other in ((masked, short), (short, long)):
         assert ((one - other).abs().amax(1) > 1e-3).all()
+
+
+def test_mean_and_maximum_are_over_the_states_of_every_word(device):
+    model, reviews = make(device, pooling="mean_max"), some_reviews()
+    for words, found in zip(reviews, predictions(model, reviews, device, 4), strict=True):
+        length = torch.tensor([len(words)])
+        ahead, behind = [], []
+        states = model.embedding(torch.tensor([words], device=device)).transpose(0, 1)
+        for forward_layer, backward_layer in zip(model.forwards, model.backwards, strict=True):
+            ahead, behind = forward_layer(states)[0], backward_layer(states.flip(0))[0].flip(0)
+            states = torch.cat([ahead, behind], 2)
+        pools = [
+            pool for side in (ahead, behind) for pool in (side[: length[0], 0].mean(0), side[: length[0], 0].amax(0))
+        ]
+        torch.testing.assert_close(found, model.decoder(torch.cat(pools)))
+
+
+OPTIONS = [{"word_dropout": 0.5}, {"embedding_dropout": 0.5}, {"dropout": 0.5}]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("pooling", ["ends", "mean_max"])
+def test_dropout_of_each_kind_acts_in_training_only(device, options, pooling):
+    model, plain = make(device, pooling=pooling, **options), make(device, pooling=pooling)
+    inputs = padded(some_reviews(), device)
+    assert torch.equal(model.eval()(*inputs), plain.eval()(*inputs))
+    model.train()
+    assert not torch.equal(model(*inputs), model(*inputs))
+    assert torch.equal(plain.train()(*inputs), plain(*inputs))
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_dropout_is_between_layers_and_before_the_output(device, monkeypatch, num_layers):
+    shapes = []
+    monkeypatch.setattr(torch.nn.functional, "dropout", lambda states, p: shapes.append((*states.shape, p)) or states)
+    ids, lengths = padded(some_reviews(), device)
+    make(device, num_layers=num_layers, dropout=0.3)(ids, lengths)
+    assert shapes == [(7, 6, 2 * HIDDENS, 0.3)] * (num_layers - 1) + [(6, 4 * HIDDENS, 0.3)]
 
 
 def train_some(model, device):
@@ -255,5 +294,5 @@ def test_the_vectors_are_copied():
 def test_the_mean_over_the_steps_lies_in_one_piece_as_cudnn_wants_it(monkeypatch):
     model, flattened = make(torch.device("cpu")), []
     monkeypatch.setattr(nn.LSTM, "flatten_parameters", lambda part: flattened.append(part))
-    mean = Average(model).model
+    mean = WeightAverage(model).model
     assert [id(part) for part in flattened] == [id(part) for part in [*mean.forwards, *mean.backwards]]

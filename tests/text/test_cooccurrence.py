@@ -2,8 +2,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages.text import cooccurrence
-from stages.text.cooccurrence import LENGTH, WINDOW, cooccurrence_vectors
+from stages.text.vectors import cooccurrence
+from stages.text.vectors.cooccurrence import NORM, WINDOW, cooccurrence_vectors
 
 STRINGS = pa.list_(pa.string())
 
@@ -34,7 +34,7 @@ def test_words_of_like_company_have_like_vectors() -> None:
     assert vectors.dtype == np.float32
     assert [word[0] for word in near(words, vectors, "a3")] == ["a"] * 5
     assert [word[0] for word in near(words, vectors, "b17")] == ["b"] * 5
-    assert np.linalg.norm(vectors, axis=1) == pytest.approx(LENGTH, rel=1e-5)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(NORM, rel=1e-5)
 
 
 def test_the_same_texts_give_the_same_vectors_the_most_frequent_word_first() -> None:
@@ -65,14 +65,14 @@ def test_meetings_are_counted_within_a_text_and_the_window_whatever_the_blocks(m
 
 
 def test_rare_words_beyond_the_bound_have_no_vector(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cooccurrence, "MOST_WORDS", 3)
+    monkeypatch.setattr(cooccurrence, "MAX_WORDS", 3)
     words, vectors = cooccurrence_vectors(texts([["a", "x", "b"], ["a", "b", "c"], ["c", "b", "a"]]), 4)
     assert words == ["a", "b", "c"]
     assert vectors.shape == (3, 4)
 
 
 def test_of_too_many_texts_some_are_read_from_all_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cooccurrence, "MOST_RUNNING", 100)
+    monkeypatch.setattr(cooccurrence, "MAX_RUNNING", 100)
     words, _ = cooccurrence_vectors(texts([[f"w{i}", "x"] for i in range(200)]), 4)
     assert words[0] == "x"
     assert sorted(words[1:]) == sorted(f"w{i}" for i in range(0, 200, 5))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from stages.text import counts
-from stages.text.counts import add_up, count_words
+from stages.text.words import counts
+from stages.text.words.counts import add_up, count_words
 
 
 def lists(words: list[list[str]]) -> pa.ListArray:
@@ -21,7 +21,7 @@ def lists(words: list[list[str]]) -> pa.ListArray:
 def test_counts_of_many_tables_are_those_of_all_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int, block: int, fan: int
 ) -> None:
-    for name, value in (("HELD", held), ("BLOCK", block), ("FAN", fan)):
+    for name, value in (("MEMORY", held), ("BLOCK", block), ("FAN_IN", fan)):
         monkeypatch.setattr(counts, name, value)
     rng = random.Random(held)
     pool = ["", "the", "é", "e\u0301", "日本", "🌭", "\uffff", *(f"w{i}" for i in range(50))]
@@ -41,7 +41,7 @@ def test_no_word_at_all_has_no_count(tmp_path: Path) -> None:
 
 
 def test_an_error_leaves_nothing_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counts, "HELD", 1)
+    monkeypatch.setattr(counts, "MEMORY", 1)
 
     def parts():
         yield count_words(lists([["a", "b"]]))

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from stages.core.files import InputError
-from stages.text import reviews, vectors
-from stages.text.reviews import read_archive
-from stages.text.vectors import read_vectors
+from stages.text.reading import imdb
+from stages.text.reading.imdb import read_imdb_archive
+from stages.text.vectors import glove
+from stages.text.vectors.glove import read_vectors
 
-PLACES = [f"aclImdb/{half}/{folder}/0_{rating}.txt" for half in ("train", "test") for folder, rating in
+PLACES = [f"aclImdb/{split}/{folder}/0_{rating}.txt" for split in ("train", "test") for folder, rating in
           (("pos", 9), ("neg", 2))]  # fmt: skip
 
 
@@ -42,41 +43,41 @@ def write_tar(path: Path, *more: tuple[tarfile.TarInfo, bytes], encoding: str = 
 
 @pytest.mark.parametrize("name", ["../../evil.txt", "/etc/evil.txt", "aclImdb/../../evil", "/train/pos/5_5.txt"])
 def test_names_that_lead_out_of_the_archive_lead_nowhere(alone: Path, name: str) -> None:
-    halves = read_archive(write_tar(alone, (tarfile.TarInfo(name), b"evil")))
-    assert [len(half) for half in halves.values()] == [2, 2]
+    splits = read_imdb_archive(write_tar(alone, (tarfile.TarInfo(name), b"evil")))
+    assert [len(split) for split in splits.values()] == [2, 2]
 
 
 @pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE])
 def test_devices_and_links_are_passed_over_or_refused_by_name(alone: Path, kind: bytes) -> None:
     device = tarfile.TarInfo("aclImdb/device")
     device.type, device.linkname = kind, "/etc/passwd"
-    assert len(read_archive(write_tar(alone, (device, b"")))["train"]) == 2
+    assert len(read_imdb_archive(write_tar(alone, (device, b"")))["train"]) == 2
     device.name = "aclImdb/train/pos/7_7.txt"
     with pytest.raises(InputError, match=r"aclImdb/train/pos/7_7\.txt: not a regular file"):
-        read_archive(write_tar(alone, (device, b"")))
+        read_imdb_archive(write_tar(alone, (device, b"")))
 
 
 def test_a_review_of_a_thousand_times_a_reviews_size_is_refused_unread(
     alone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reviews, "LARGEST", 1000)
+    monkeypatch.setattr(imdb, "MAX_REVIEW_BYTES", 1000)
     big = tarfile.TarInfo("aclImdb/train/pos/7_7.txt")
-    assert len(read_archive(write_tar(alone, (big, b"x" * 1000)))["train"]) == 3
+    assert len(read_imdb_archive(write_tar(alone, (big, b"x" * 1000)))["train"]) == 3
     with pytest.raises(InputError, match=r"/7_7\.txt: 1,001 bytes; expected a review of at most 1,000"):
-        read_archive(write_tar(alone, (big, b"x" * 1001)))
+        read_imdb_archive(write_tar(alone, (big, b"x" * 1001)))
 
 
 def test_what_is_passed_over_may_be_of_any_size_and_costs_no_memory(alone: Path) -> None:
     bomb = tarfile.TarInfo("aclImdb/train/unsup/0_0.txt")
-    read_archive(write_tar(alone, (bomb, bytes(1 << 26))))
+    read_imdb_archive(write_tar(alone, (bomb, bytes(1 << 26))))
 
 
 def test_names_in_another_encoding_are_no_reviews_of_ours(alone: Path) -> None:
     odd = tarfile.TarInfo("aclImdb/café.txt")
-    assert len(read_archive(write_tar(alone, (odd, b"x"), encoding="latin-1"))["train"]) == 2
+    assert len(read_imdb_archive(write_tar(alone, (odd, b"x"), encoding="latin-1"))["train"]) == 2
     odd.name = "aclImdb/train/pos/café_9.txt"
     with pytest.raises(InputError, match="not a review's name"):
-        read_archive(write_tar(alone, (odd, b"x"), encoding="latin-1"))
+        read_imdb_archive(write_tar(alone, (odd, b"x"), encoding="latin-1"))
 
 
 def test_a_member_that_claims_to_be_larger_than_the_archive_is_refused(alone: Path) -> None:
@@ -84,7 +85,7 @@ def test_a_member_that_claims_to_be_larger_than_the_archive_is_refused(alone: Pa
     info.size = 1 << 20
     alone.write_bytes(gzip.compress(info.tobuf() + b"short"))
     with pytest.raises(InputError, match=r"not a whole tar\.gz"):
-        read_archive(alone)
+        read_imdb_archive(alone)
 
 
 def test_a_zip_of_vectors_that_unpacks_to_more_than_vectors_do_is_refused_unread(
@@ -94,7 +95,7 @@ def test_a_zip_of_vectors_that_unpacks_to_more_than_vectors_do_is_refused_unread
         archive.writestr("bomb.2d.txt", b"a 1 1\n" * 1_000_000)
     with pytest.raises(InputError, match=r"bomb\.2d\.txt unpacks to 6,000,000 bytes"):
         read_vectors(alone, 2)
-    monkeypatch.setattr(vectors, "MOST_PACKED", 10_000)
+    monkeypatch.setattr(glove, "MAX_RATIO", 10_000)
     assert len(read_vectors(alone, 2)) == 1
 
 
@@ -104,7 +105,7 @@ def test_a_zip_of_vectors_whose_names_lead_out_is_read_in_place(alone: Path) -> 
     assert read_vectors(alone, 2)["word"].to_pylist() == ["a"]
 
 
-@pytest.mark.parametrize("read", [read_archive, lambda path: read_vectors(path, 2)])
+@pytest.mark.parametrize("read", [read_imdb_archive, lambda path: read_vectors(path, 2)])
 def test_a_folder_in_place_of_an_archive_is_refused(tmp_path: Path, read) -> None:
     with pytest.raises(InputError, match=str(tmp_path)):
         read(tmp_path)

@@ -4,11 +4,11 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.functional import cross_entropy
 
-from stages.text import textcnn
-from stages.text.batches import ReviewBatches
-from stages.text.ragged import Reviews
-from stages.text.textcnn import TextCNN, _scores, max_over_time
-from stages.text.tokens import PAD_INDEX, UNK_INDEX
+from stages.text.batches.reviews import Reviews
+from stages.text.models import textcnn
+from stages.text.models.textcnn import TextCNN, _scores, max_over_time
+from stages.text.special import PAD_INDEX, UNK_INDEX
+from tests.text.written import review_batches
 
 WORDS, DIM, SIZES = 30, 5, [3, 4, 5]
 LENGTHS = [1, 2, 3, 4, 5, 6, 11, 11]
@@ -20,11 +20,11 @@ def device(monkeypatch):
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def make(device, dropout=0.0, freeze_vectors=False, sizes=SIZES):
+def make(device, dropout=0.0, freeze_vectors=False, sizes=SIZES, **options):
     torch.manual_seed(0)
     vectors = torch.randn(WORDS, DIM)
     vectors[PAD_INDEX] = 0
-    model = TextCNN(vectors, 2, sizes, 6, dropout, freeze_vectors).to(device)
+    model = TextCNN(vectors, 2, sizes, 6, dropout, freeze_vectors, **options).to(device)
     with torch.no_grad():
         model.embedding.weight[2:] += 0.5 * torch.randn(WORDS - 2, DIM).to(device)  # no longer the constant one
     return model
@@ -41,13 +41,13 @@ def padded(reviews, device, steps=0, filler=PAD_INDEX):
     return torch.tensor(ids, device=device), torch.tensor([len(words) for words in reviews], device=device)
 
 
-def answers(model, reviews, device, size, **padding):
+def predictions(model, reviews, device, size, **padding):
     """Logits (reviews, classes) in the reviews' order, by way of batches of `size`."""
     offsets = torch.tensor([0, *map(len, reviews)]).cumsum(0)
     ids = torch.tensor([word for words in reviews for word in words], dtype=torch.int32)
     labels = torch.zeros(len(reviews), dtype=torch.int64)
-    ragged = Reviews(ids, offsets, labels, ["n", "p"], "whitespace", 99)
-    batches = list(ReviewBatches(ragged, size, device, seed=None, **padding).epoch(0))
+    ragged = Reviews(ids, offsets, labels, ["n", "p"], "whitespace", 99, "start")
+    batches = list(review_batches(ragged, size, device, seed=None, **padding).epoch(0))
     back = torch.cat([batch.rows for batch in batches]).argsort()
     return torch.cat([model(*batch.inputs) for batch in batches])[back]
 
@@ -195,13 +195,13 @@ def test_a_review_shorter_than_the_kernels_scores_its_words_alone(device, words)
 
 
 @pytest.mark.parametrize("sizes", [SIZES, [8]])
-def test_an_answer_does_not_depend_on_company_or_padding(device, sizes):
+def test_a_prediction_does_not_depend_on_company_or_padding(device, sizes):
     model = make(device, sizes=sizes)
     reviews = some_reviews()
     alone = torch.cat([model(*padded([words], device)) for words in reviews])
     for size in (1, 3, 8):
         for padding in ({}, {"pad_to": 11}, {"pad_to": 30}):
-            torch.testing.assert_close(answers(model, reviews, device, size, **padding), alone)
+            torch.testing.assert_close(predictions(model, reviews, device, size, **padding), alone)
 
 
 def test_no_window_reaches_into_the_padding(device):
@@ -221,16 +221,16 @@ def test_no_window_reaches_into_the_padding(device):
 def test_unmasked_padding_is_read_as_words_of_index_0(device):
     model = make(device)
     reviews = some_reviews()
-    found = answers(model, reviews, device, 4, mask_padding=False, pad_to=14)
+    found = predictions(model, reviews, device, 4, mask_padding=False, pad_to=14)
     ids, _ = padded(reviews, device, 14, UNK_INDEX)
     torch.testing.assert_close(found, Dense(model).to(device)(ids, torch.full((len(ids),), 14, device=device)))
 
 
-def test_unmasked_padding_makes_the_answer_depend_on_it(device):
+def test_unmasked_padding_makes_the_prediction_depend_on_it(device):
     model = make(device)
     reviews = some_reviews([6, 7, 8, 9])
-    masked = answers(model, reviews, device, 4)
-    by_end, beyond = (answers(model, reviews, device, 4, mask_padding=False, pad_to=steps) for steps in (10, 14))
+    masked = predictions(model, reviews, device, 4)
+    by_end, beyond = (predictions(model, reviews, device, 4, mask_padding=False, pad_to=steps) for steps in (10, 14))
     for one, other in ((masked, by_end), (masked, beyond), (by_end, beyond)):
         assert ((one - other).abs() > 1e-3).any()
 
@@ -250,6 +250,37 @@ def test_dropout_acts_in_training_only(device):
     torch.testing.assert_close(model.eval()(*inputs), plain(*inputs))
     model.train()
     assert not torch.equal(model(*inputs), model(*inputs))
+
+
+@pytest.mark.parametrize("options", [{"word_dropout": 0.5}, {"embedding_dropout": 0.5}], ids=str)
+@pytest.mark.parametrize("pooling", ["max", "mean_max"])
+def test_dropout_of_words_and_vectors_acts_in_training_only(device, options, pooling):
+    model, plain = make(device, pooling=pooling, **options), make(device, pooling=pooling)
+    inputs = padded(some_reviews(), device)
+    assert torch.equal(model.eval()(*inputs), plain.eval()(*inputs))
+    model.train()
+    assert not torch.equal(model(*inputs), model(*inputs))
+    assert torch.equal(plain.train()(*inputs), plain(*inputs))
+
+
+@pytest.mark.parametrize("lengths", [[1, 2, 13], [5], [9, 9, 4]])
+def test_the_dense_way_gives_the_same_maxima(device, lengths):
+    model = make(device)
+    inputs = padded(some_reviews(lengths), device)
+    torch.testing.assert_close(model.dense(*inputs), model(*inputs))
+
+
+@pytest.mark.parametrize("steps", [0, 40])
+def test_the_mean_is_over_the_windows_inside_a_review(device, steps):
+    model = make(device, pooling="mean_max")
+    reviews = some_reviews()
+    found = model(*padded(reviews, device, steps))
+    for words, logits in zip(reviews, found, strict=True):
+        ids = torch.tensor(words + [PAD_INDEX] * (max(SIZES) - len(words)), device=device)
+        vectors = torch.cat([model.embedding(ids), model.constant_embedding(ids)], 1).T  # (2 * dim, words)
+        scores = [conv(vectors).relu()[:, : max(1, len(words) - conv.kernel_size[0] + 1)] for conv in model.convs]
+        pools = [each.amax(1) for each in scores] + [each.mean(1) for each in scores]
+        torch.testing.assert_close(logits, model.decoder(torch.cat(pools)))
 
 
 def train_some(model, device):
@@ -291,6 +322,6 @@ def test_batches_of_other_words_use_the_same_shapes(device):
     shapes = []
     model.embedding.register_forward_hook(lambda module, given, words: shapes.append(words.shape))
     for lengths in ([3, 9], [40, 2, 17]):
-        answers(model, some_reviews(lengths), device, 8)
+        predictions(model, some_reviews(lengths), device, 8)
     assert len(shapes) == 2
     assert len(set(shapes)) == 1 or device.type != "cpu"  # a GPU takes each word as often as it comes

@@ -3,7 +3,7 @@ import random
 import pytest
 from torchtext.data.utils import get_tokenizer
 
-from stages.text.tokens import basic_english, characters, tokenizer, whitespace
+from stages.text.words.tokens import basic_english, characters, tokenizer, whitespace
 
 TRICKY = [
     "",

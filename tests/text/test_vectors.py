@@ -8,7 +8,7 @@ import pytest
 from pyarrow import csv
 
 from stages.core.files import InputError, write_table
-from stages.text.vectors import match, read_vector_table, read_vectors, vector_table, vectors_of
+from stages.text.vectors.glove import match, read_vector_table, read_vectors, vector_table, vectors_of
 
 ROWS = b"the 0.5 -1.25\nmovie 2 3e-2\n"
 TABLE = [{"word": "the", "vector": [0.5, -1.25]}, {"word": "movie", "vector": [2.0, float(np.float32(0.03))]}]
@@ -172,7 +172,7 @@ def test_numbers_are_pythons_floats_as_float32(text):
 
 
 def test_a_file_longer_than_a_block_is_read_whole_and_in_order(text, monkeypatch):
-    monkeypatch.setattr("stages.text.vectors.BLOCK", 100)
+    monkeypatch.setattr("stages.text.vectors.glove.BLOCK", 100)
     table = read_vectors(text(random_rows(500)), 2)
     assert table["word"].to_pylist() == [f"w{i}" for i in range(500)]
     lines = random_rows(500).decode().split("\n")[:-1]

@@ -7,9 +7,10 @@ import pytest
 from torchtext.vocab import Vocab
 
 from stages.core.files import InputError, write_json, write_table
-from stages.text.counts import count_words
-from stages.text.tokens import PAD, PAD_INDEX, UNK, UNK_INDEX, whitespace
-from stages.text.vocabulary import Vocabulary, build_vocabulary, read_vocabulary, write_vocabulary
+from stages.text.special import PAD, PAD_INDEX, UNK, UNK_INDEX
+from stages.text.words.counts import count_words
+from stages.text.words.tokens import whitespace
+from stages.text.words.vocabulary import Vocabulary, build_vocabulary, read_vocabulary, write_vocabulary
 
 
 def random_texts(seed, literals=False):

@@ -3,15 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from stages.vision.pictures import Pictures, read_pictures
-from tests.vision.tiny import SHAPES, write_half
+from stages.vision.batches.images import Images, read_images
+from tests.vision.tiny import SHAPES, write_split
 
 
 @pytest.fixture
-def half(tmp_path: Path) -> Callable[..., Pictures]:
-    """Gives a half of `classes`, `each` pictures of every one."""
+def split(tmp_path: Path) -> Callable[..., Images]:
+    """Gives a split of `classes`, `each` pictures of every one."""
 
-    def make(classes: int = 2, each: int = 5) -> Pictures:
-        return read_pictures(write_half(tmp_path / "half.parquet", "train", sorted(list(SHAPES)[:classes]), each))
+    def make(classes: int = 2, each: int = 5) -> Images:
+        return read_images(write_split(tmp_path / "split.parquet", "train", sorted(list(SHAPES)[:classes]), each))
 
     return make

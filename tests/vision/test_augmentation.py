@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from stages.vision.augmentation import augmented_view, central_view
+from stages.vision.batches.augmentation import augmented_view, central_view
 from tests.vision.tiny import TEXTBOOK
 
 WHOLE = TEXTBOOK | {"scale": [1.0, 1.0], "ratio": [1.0, 1.0], "horizontal_flip": 0.0}
@@ -17,69 +17,69 @@ def photograph(width: int, height: int) -> Image.Image:
     return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def pixels(picture: Image.Image) -> np.ndarray:
-    return np.asarray(picture).astype(int)
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image).astype(int)
 
 
-def augmented(picture: Image.Image, size: int, seed: int, **changes: object) -> np.ndarray:
+def augmented(image: Image.Image, size: int, seed: int, **changes: object) -> np.ndarray:
     transform = augmented_view(SimpleNamespace(**WHOLE | changes), size)
     torch.manual_seed(seed)
-    return pixels(transform(picture))
+    return pixels(transform(image))
 
 
 @pytest.mark.parametrize(("width", "height"), [(300, 260), (256, 400), (120, 90), (224, 224)])
 def test_testing_is_torchvisions_reference(width: int, height: int) -> None:
     reference = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])
-    picture = photograph(width, height)
-    first = pixels(central_view(224)(picture))
+    image = photograph(width, height)
+    first = pixels(central_view(224)(image))
     assert first.shape == (224, 224, 3)
-    assert (first == pixels(reference(picture))).all()
-    assert (first == pixels(central_view(224)(picture))).all()
+    assert (first == pixels(reference(image))).all()
+    assert (first == pixels(central_view(224)(image))).all()
 
 
 @pytest.mark.parametrize(("size", "resized"), [(96, 109), (224, 256), (64, 73)])
 def test_other_sizes_are_in_proportion(size: int, resized: int) -> None:
-    picture = photograph(200, 160)
+    image = photograph(200, 160)
     reference = transforms.Compose([transforms.Resize(resized), transforms.CenterCrop(size)])
-    assert (pixels(central_view(size)(picture)) == pixels(reference(picture))).all()
+    assert (pixels(central_view(size)(image)) == pixels(reference(image))).all()
 
 
 def test_training_is_torchvisions_with_the_textbooks_values() -> None:
-    picture = photograph(300, 200)
+    image = photograph(300, 200)
     reference = transforms.Compose([transforms.RandomResizedCrop(96), transforms.RandomHorizontalFlip()])
     ours = augmented_view(SimpleNamespace(**TEXTBOOK), 96)
     for seed in range(5):
         torch.manual_seed(seed)
-        expected = pixels(reference(picture))
+        expected = pixels(reference(image))
         torch.manual_seed(seed)
-        assert (pixels(ours(picture)) == expected).all()
+        assert (pixels(ours(image)) == expected).all()
 
 
 def test_a_crop_of_the_whole_changes_nothing() -> None:
-    picture = photograph(96, 96)
-    assert (augmented(picture, 96, 0) == pixels(picture)).all()
+    image = photograph(96, 96)
+    assert (augmented(image, 96, 0) == pixels(image)).all()
 
 
 def test_flips_are_drawn_with_their_probability() -> None:
-    picture = photograph(64, 64)
-    whole = pixels(picture)
-    assert (augmented(picture, 64, 0, horizontal_flip=1.0) == whole[:, ::-1]).all()
-    assert (augmented(picture, 64, 0, vertical_flip=1.0) == whole[::-1]).all()
-    flipped = sum((augmented(picture, 64, seed, horizontal_flip=0.25) != whole).any() for seed in range(200))
+    image = photograph(64, 64)
+    whole = pixels(image)
+    assert (augmented(image, 64, 0, horizontal_flip=1.0) == whole[:, ::-1]).all()
+    assert (augmented(image, 64, 0, vertical_flip=1.0) == whole[::-1]).all()
+    flipped = sum((augmented(image, 64, seed, horizontal_flip=0.25) != whole).any() for seed in range(200))
     assert 30 <= flipped <= 70
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation", "hue"])
 def test_colours_change_by_their_param_alone(name: str) -> None:
-    picture = photograph(64, 64)
-    versions = {augmented(picture, 64, seed, **{name: 0.4}).tobytes() for seed in range(4)}
+    image = photograph(64, 64)
+    versions = {augmented(image, 64, seed, **{name: 0.4}).tobytes() for seed in range(4)}
     assert len(versions) == 4
-    assert (augmented(picture, 64, 0, **{name: 0.0}) == pixels(picture)).all()
+    assert (augmented(image, 64, 0, **{name: 0.0}) == pixels(image)).all()
 
 
 def test_brightness_is_a_factor_within_its_bounds() -> None:
-    picture = Image.new("RGB", (64, 64), (100, 100, 100))
-    values = [augmented(picture, 64, seed, brightness=0.5)[0, 0, 0] for seed in range(40)]
+    image = Image.new("RGB", (64, 64), (100, 100, 100))
+    values = [augmented(image, 64, seed, brightness=0.5)[0, 0, 0] for seed in range(40)]
     assert 50 <= min(values) < 70
     assert 130 < max(values) <= 150
 

@@ -263,11 +263,11 @@ def test_without_freezing_all_moves_batch_norm_included():
 def test_dropout_in_frozen_features_is_off_in_training():
     network = build("mobilenet_v3_small", 2)
     assert any(isinstance(module, nn.Dropout) for module in network.modules())
-    pictures = torch.randn(2, 3, 64, 64)
+    images = torch.randn(2, 3, 64, 64)
     frozen = Classifier("mobilenet_v3_small", network, "features").train()
-    assert torch.equal(frozen(pictures), frozen(pictures))
+    assert torch.equal(frozen(images), frozen(images))
     free = Classifier("mobilenet_v3_small", network).train()
-    assert not torch.equal(free(pictures), free(pictures))
+    assert not torch.equal(free(images), free(images))
 
 
 @pytest.mark.parametrize(("freeze", "training"), [("none", True), ("features", False)])

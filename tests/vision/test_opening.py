@@ -9,8 +9,8 @@ import pytest
 from PIL import ExifTags, Image, ImageFile
 
 from stages.core.files import InputError
-from stages.vision import opening
-from stages.vision.opening import FORMATS, MAX_BYTES, MAX_PIXELS, MAX_SIDE, plain, upright
+from stages.vision.reading import opening
+from stages.vision.reading.opening import FORMATS, MAX_BYTES, MAX_PIXELS, MAX_SIDE, plain, upright
 
 RED, GREEN, BLUE, YELLOW, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 255, 255)
 
@@ -73,19 +73,19 @@ def both(data: bytes) -> Image.Image:
         ("WEBP", {"lossless": True}),
     ],
 )
-def test_an_ordinary_picture_keeps_its_bytes(format, options):
+def test_an_ordinary_image_keeps_its_bytes(format, options):
     data = encode(corners(), format, **options)
     assert plain(data, "it") == data
     np.testing.assert_array_equal(pixels(both(data)), pixels(decode(data)))
 
 
-def test_a_picture_of_just_the_largest_side_keeps_its_bytes():
+def test_an_image_of_just_the_largest_side_keeps_its_bytes():
     data = encode(corners(MAX_SIDE, 3 * MAX_SIDE), "JPEG")
     assert plain(data, "it") == data
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (2000, 3)])
-def test_a_tiny_or_a_thin_picture_keeps_its_bytes(size):
+def test_a_tiny_or_a_thin_image_keeps_its_bytes(size):
     data = encode(Image.new("RGB", size, BLUE))
     assert plain(data, "it") == data
     assert both(data).size == size
@@ -107,7 +107,7 @@ def test_a_tiny_or_a_thin_picture_keeps_its_bytes(size):
         (8, GREEN, (32, 48)),
     ],
 )
-def test_a_picture_is_turned_as_its_exif_data_say(format, orientation, corner, size):
+def test_an_image_is_turned_as_its_exif_data_say(format, orientation, corner, size):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     image = both(encode(corners(), format, exif=exif))
@@ -138,7 +138,7 @@ def test_an_orientation_that_means_nothing_turns_nothing(orientation):
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG"])
-def test_a_grey_picture_becomes_rgb(format):
+def test_a_grey_image_becomes_rgb(format):
     grey = Image.fromarray(np.arange(0, 250, 5, dtype=np.uint8).reshape(5, 10))
     data = encode(grey, format)
     expected = np.repeat(pixels(decode(data))[..., None], 3, axis=2)
@@ -193,7 +193,7 @@ def test_grey_with_transparency_is_composed_on_white():
     assert both(encode(Image.new("LA", (2, 2), (0, 0)))).getpixel((0, 0)) == WHITE
 
 
-def test_an_rgb_pictures_transparent_colour_becomes_white():
+def test_an_rgb_images_transparent_colour_becomes_white():
     data = encode(corners(), "PNG", transparency=RED)
     image = both(data)
     assert image.getpixel((0, 0)) == WHITE
@@ -230,7 +230,7 @@ def test_another_format_becomes_a_png(format):
     np.testing.assert_array_equal(pixels(both(data)), pixels(corners()))
 
 
-def test_a_camera_jpeg_with_a_second_picture_is_its_first():
+def test_a_camera_jpeg_with_a_second_image_is_its_first():
     data = encode(corners(), "MPO", save_all=True, append_images=[Image.new("RGB", (48, 32), BLUE)])
     assert decode(data).n_frames == 2
     np.testing.assert_array_equal(pixels(both(data)), pixels(decode(data)))
@@ -246,7 +246,7 @@ def test_a_camera_jpeg_with_a_second_picture_is_its_first():
         ((4 * MAX_SIDE, 6 * MAX_SIDE), (MAX_SIDE, 6 * MAX_SIDE // 4)),
     ],
 )
-def test_a_large_picture_is_reduced(format, size, reduced):
+def test_a_large_image_is_reduced(format, size, reduced):
     image = both(encode(corners(*size), format))
     assert image.size == reduced
     expected = pixels(corners(*size).resize(reduced, Image.Resampling.LANCZOS))
@@ -260,7 +260,7 @@ def test_reduction_averages_what_it_leaves_out():
     assert np.abs(pixels(image)[:, 8:-8] - 127.5).max() < 20
 
 
-def test_a_large_picture_is_turned_too():
+def test_a_large_image_is_turned_too():
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 8
     image = both(encode(corners(2000, 1000), "JPEG", exif=exif))
@@ -276,7 +276,7 @@ def test_nothing_but_pixels_is_written():
     assert decode(plain(data, "it")).info == {}
 
 
-def test_the_same_picture_gives_the_same_bytes():
+def test_the_same_image_gives_the_same_bytes():
     data = encode(corners().convert("RGBA"))
     assert plain(data, "it") == plain(data, "another name")
 
@@ -284,12 +284,12 @@ def test_the_same_picture_gives_the_same_bytes():
 # What is refused
 
 
-NO_PICTURES = [b"", b"\0", b"not a picture", b"<html>404 Not Found</html>", b"\xff\xd8"]
+NO_IMAGES = [b"", b"\0", b"not a picture", b"<html>404 Not Found</html>", b"\xff\xd8"]
 
 
-@pytest.mark.parametrize("data", NO_PICTURES)
+@pytest.mark.parametrize("data", NO_IMAGES)
 @pytest.mark.parametrize("read", [upright, plain])
-def test_what_is_no_picture_is_refused(data, read):
+def test_what_is_no_image_is_refused(data, read):
     with pytest.raises(InputError, match=r"^it\.jpg: not a picture, .* expected one of JPEG, PNG, "):
         read(data, "it.jpg")
 
@@ -303,7 +303,7 @@ def test_another_format_is_refused_whatever_pillow_knows(format):
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
 @pytest.mark.parametrize("read", [upright, plain])
-def test_a_truncated_picture_is_refused(format, share, read):
+def test_a_truncated_image_is_refused(format, share, read):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     data = encode(Image.fromarray(noise), format)
     with pytest.raises(InputError, match=r"^it: (a damaged picture|not a picture)"):
@@ -312,7 +312,7 @@ def test_a_truncated_picture_is_refused(format, share, read):
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.filterwarnings("ignore")
-def test_whatever_is_damaged_gives_a_picture_or_an_input_error(format):
+def test_whatever_is_damaged_gives_an_image_or_an_input_error(format):
     rng = np.random.default_rng(0)
     data = np.frombuffer(encode(corners(), format), np.uint8)
     refused = 0

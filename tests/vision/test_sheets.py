@@ -5,7 +5,7 @@ import pytest
 from matplotlib import font_manager, get_data_path
 from PIL import Image
 
-from stages.vision.sheets import GAP, LINE, TILE, Row, _font, _letters, write_sheet
+from stages.vision.sheets import GAP, LINE, TILE, SheetRow, _font, _letters, write_sheet
 
 
 def square(colour: str, size: tuple[int, int] = (50, 50)) -> Image.Image:
@@ -21,36 +21,39 @@ def letters(path: Path) -> int:
     return int((np.asarray(Image.open(path)) < 100).all(2).sum())
 
 
-def test_every_picture_fills_a_tile(tmp_path: Path) -> None:
+def test_every_image_fills_a_tile(tmp_path: Path) -> None:
     path = tmp_path / "sheet.png"
-    rows = [Row("first", [square("red"), square("lime")], ["a", "b"]), Row("second", [square("blue")], ["c\nd"])]
+    rows = [
+        SheetRow("first", [square("red"), square("lime")], ["a", "b"]),
+        SheetRow("second", [square("blue")], ["c\nd"]),
+    ]
     write_sheet(path, rows)
     for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255)):
         assert area(path, colour) == TILE * TILE
     assert letters(path) > 20
 
 
-def test_a_picture_keeps_its_proportions(tmp_path: Path) -> None:
-    write_sheet(tmp_path / "sheet.png", [Row("", [square("red", (200, 100))], [""])])
+def test_an_image_keeps_its_proportions(tmp_path: Path) -> None:
+    write_sheet(tmp_path / "sheet.png", [SheetRow("", [square("red", (200, 100))], [""])])
     assert area(tmp_path / "sheet.png", (255, 0, 0)) == pytest.approx(TILE * TILE / 2, rel=0.02)
 
 
 def test_more_rows_make_a_longer_sheet(tmp_path: Path) -> None:
     heights = []
     for count in (1, 2, 3):
-        write_sheet(tmp_path / "sheet.png", [Row("row", [square("red")], ["x"])] * count)
+        write_sheet(tmp_path / "sheet.png", [SheetRow("row", [square("red")], ["x"])] * count)
         heights.append(Image.open(tmp_path / "sheet.png").height)
     assert heights[2] - heights[1] == heights[1] - heights[0] > TILE
 
 
-def test_a_row_without_pictures_is_its_heading(tmp_path: Path) -> None:
-    write_sheet(tmp_path / "sheet.png", [Row("no mistakes", [], [])])
+def test_a_row_without_images_is_its_heading(tmp_path: Path) -> None:
+    write_sheet(tmp_path / "sheet.png", [SheetRow("no mistakes", [], [])])
     assert letters(tmp_path / "sheet.png") > 20
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        write_sheet(tmp_path / name, [Row("row", [square("red")], ["x"])])
+        write_sheet(tmp_path / name, [SheetRow("row", [square("red")], ["x"])])
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
@@ -59,7 +62,7 @@ def test_what_is_too_long_is_shortened_before_its_end(tmp_path: Path) -> None:
     name = "a class of a very long name" * 9
     sheets = []
     for last in ("0.91", "0.14"):
-        rows = [Row(name, [square("white"), square("white")], [f"{name} {last}\nis {name}", ""])]
+        rows = [SheetRow(name, [square("white"), square("white")], [f"{name} {last}\nis {name}", ""])]
         write_sheet(tmp_path / "sheet.png", rows)
         sheets.append(np.asarray(Image.open(tmp_path / "sheet.png").convert("L")))
     left, top = GAP + TILE, GAP + LINE + GAP // 2 + TILE
@@ -73,7 +76,7 @@ def test_what_is_too_long_is_shortened_before_its_end(tmp_path: Path) -> None:
 def test_letters_beyond_english_are_drawn(tmp_path: Path, pair: str) -> None:
     sheets = []
     for letter in pair:
-        write_sheet(tmp_path / "sheet.png", [Row("", [square("red")], [letter])])
+        write_sheet(tmp_path / "sheet.png", [SheetRow("", [square("red")], [letter])])
         sheets.append((tmp_path / "sheet.png").read_bytes())
     assert sheets[0] != sheets[1]  # two boxes would be the same
 

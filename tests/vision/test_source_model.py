@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from stages.core.files import InputError
 from stages.core.tensors import read_tensors
 from stages.vision.networks import build, from_source, outline
-from stages.vision.weights import read_weights
-from tests.core.hostile import HOSTILE
+from stages.vision.reading.weights import read_weights
+from tests.sources.hostile import HOSTILE
 
 ARCH = "shufflenet_v2_x0_5"  # small, with batch norm
 EXPECTED = r"expected a state dict, as torch\.save\(model\.state_dict\(\), file\) or safetensors write it"

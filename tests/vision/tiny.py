@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw
 
 from stages import compare, finetune, scratch
 from stages.core.tensors import write_tensors
+from stages.vision.batches.images import SCHEMA, image_table, write_images
 from stages.vision.networks import build
-from stages.vision.pictures import SCHEMA, picture_table, write_pictures
 
 SHAPES = {"disc": "red", "square": "blue", "cross": "lime", "bar": "yellow", "frame": "white"}
 TEXTBOOK = {
@@ -30,8 +30,8 @@ def drawn(shape: str, seed: int) -> bytes:
     """A PNG, wider than high or the other way round, of a shape on a dark ground, each shape in its colour."""
     numbers = random.Random(f"{shape} {seed}")
     size = numbers.choice([(48, 64), (64, 48)])
-    picture = Image.new("RGB", size, tuple(numbers.randrange(0, 90) for _ in range(3)))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", size, tuple(numbers.randrange(0, 90) for _ in range(3)))
+    draw = ImageDraw.Draw(image)
     colour = SHAPES[shape]
     x, y = (side // 2 + numbers.randrange(-4, 5) for side in size)
     box = (x - 14, y - 14, x + 14, y + 14)
@@ -47,15 +47,15 @@ def drawn(shape: str, seed: int) -> bytes:
     else:
         draw.rectangle(box, outline=colour, width=4)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def write_half(path: Path, half: str, classes: list[str], each: int, first: int = 0) -> Path:
-    names = [(f"{half}/{name}/{i}.png", name, drawn(name, first + i)) for name in classes for i in range(each)]
-    ids, labels, pictures = map(list, zip(*sorted(names), strict=True))
-    encoded = pa.chunked_array([pa.array(pictures, SCHEMA.field("picture").type)])
-    write_pictures(path, picture_table(ids, labels, encoded, classes))
+def write_split(path: Path, split: str, classes: list[str], each: int, first: int = 0) -> Path:
+    names = [(f"{split}/{name}/{i}.png", name, drawn(name, first + i)) for name in classes for i in range(each)]
+    ids, labels, images = map(list, zip(*sorted(names), strict=True))
+    encoded = pa.chunked_array([pa.array(images, SCHEMA.field("image").type)])
+    write_images(path, image_table(ids, labels, encoded, classes))
     return path
 
 
@@ -69,10 +69,16 @@ class Settings:
     seed: int = 0
     epochs: int = 2
     lr: float = 0.005
+    schedule: str = "constant"
+    clip_norm: float | None = None
+    label_smoothing: float = 0.0
     average_epochs: int = 1
     validation_fraction: float = 0.0
     patience: int | None = None
+    calibrate: bool = False
+    momentum: float = 0.0
     weight_decay: float = 0.001
+    average_flips: bool = False
     output_lr_factor: float = 10
     freeze: str = "none"
     mean: list[float] = field(default_factory=lambda: [0.5, 0.4, 0.3])
@@ -93,30 +99,32 @@ def params(arch: str = ARCH, **changes: Any) -> SimpleNamespace:
 
 
 class Folder:
-    """Two halves of pictures and a source model, and the stages that run on them."""
+    """Two splits of images and a source model, and the stages that run on them."""
 
     def __init__(self, path: Path, classes: int = 2, each: int = 20) -> None:
         self.path = path
+        self.images = path / "hotdog"
         names = sorted(list(SHAPES)[:classes])
-        self.train = write_half(path / "train.parquet", "train", names, each)
-        self.test = write_half(path / "test.parquet", "test", names, 6, first=1000)
+        self.train = write_split(self.images / "train.parquet", "train", names, each)
+        self.test = write_split(self.images / "test.parquet", "test", names, 6, first=1000)
         self.source = path / "source_model.safetensors"
         torch.manual_seed(1)
+        self.returned: dict[str, Any] = {}  # by the last stage
         write_tensors(self.source, build(ARCH, 12).state_dict(), {"arch": ARCH, "outputs": 12, **IMAGENET})
 
     def finetune(self, out: str = "finetune", **changes: Any) -> Path:
-        return self._run(finetune, (self.train, self.test, self.source), out, changes)
+        return self._run(finetune, (self.images, self.source), out, changes)
 
     def scratch(self, out: str = "scratch", **changes: Any) -> Path:
-        return self._run(scratch, (self.train, self.test), out, changes)
+        return self._run(scratch, (self.images,), out, changes)
 
     def compare(self) -> Path:
-        return self._run(compare, (self.test, self.path / "finetune", self.path / "scratch"), "hotdog", {})
+        inputs = (self.images, self.path / "finetune", self.path / "scratch")
+        return self._run(compare, inputs, "comparison", {}, self.path / "metrics")
 
-    def _run(self, stage: Any, inputs: tuple[Path, ...], out: str, changes: dict[str, Any]) -> Path:
+    def _run(self, stage: Any, inputs: tuple[Path, ...], out: str, changes: dict[str, Any], *others: Path) -> Path:
         with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(self.path)  # where dvclive finds no repository
             patch.setattr(stage, "load_params", lambda: params(**changes))
-            stage.main(*inputs, self.path / out)
+            self.returned = stage.main(*inputs, self.path / out, *others)
         torch.set_flush_denormal(False)
         return self.path / out

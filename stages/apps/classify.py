@@ -1,0 +1,33 @@
+"""What `sentidog predict` does. Its imports are lazy: a question about one kind loads nothing of the other."""
+
+import sys
+from pathlib import Path
+
+from stages.apps.inputs import PICTURES, sort_inputs
+from stages.apps.notes import sample_note
+
+
+def classify(arguments: list[str], model: str | None, artifacts: Path, device: str, json: bool) -> bool:
+    """Print the predictions for what the arguments stand for; return whether all of it could be read."""
+    kind, inputs, names = sort_inputs(arguments, model)
+    if note := sample_note(artifacts, names):
+        print(f"note: {note}", file=sys.stderr)
+    from stages.apps.predictions import as_json, as_line, print_predictions
+    from stages.inference.device import prepare
+
+    form = as_json if json else as_line
+    if kind == PICTURES:
+        from stages.apps.image_models import ImageModels, each_image
+
+        return print_predictions(each_image(inputs), ImageModels(artifacts, names, prepare(device, "fp32", None)), form)
+    from stages.apps.review_tables import WorkersModels, are_tables, predict_tables
+
+    if are_tables(inputs):
+        from stages.config.params import load_engine
+
+        tables = predict_tables(inputs, artifacts, names, device, load_engine())
+        return print_predictions(tables, WorkersModels(), form)
+    from stages.apps.review_lines import each_review
+    from stages.apps.review_models import ReviewModels
+
+    return print_predictions(each_review(inputs), ReviewModels(artifacts, names, prepare(device, "fp32", None)), form)

@@ -1,0 +1,94 @@
+"""Reviews in Parquet files, predicted a row group at a time by the engine that params.yaml names."""
+
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+import pyarrow as pa
+
+from stages.apps.inputs import TABLE
+from stages.apps.predictions import Prediction
+from stages.apps.review_lines import Review
+from stages.apps.review_models import ReviewModels
+from stages.core.files import InputError, read_row_groups
+from stages.engine.row_groups import each_row_group
+from stages.inference.device import prepare
+from stages.text.batches.review_batches import EVAL_BATCH
+
+if TYPE_CHECKING:
+    from stages.config.params import Engine
+
+
+class PredictedReview(NamedTuple):
+    review: Review
+    prediction: Prediction
+
+    @property
+    def summary(self) -> str:
+        return self.review.summary
+
+    @property
+    def source(self) -> dict[str, Any]:
+        return self.review.source
+
+
+class WorkersModels:
+    """Stands in for models whose predictions the engine's workers have made."""
+
+    examples = "reviews"
+    batch_size = EVAL_BATCH
+
+    def predict(self, examples: list[PredictedReview]) -> list[Prediction]:
+        return [example.prediction for example in examples]
+
+
+def are_tables(arguments: list[str]) -> bool:
+    """Return whether these are tables; raises InputError if some are and some are not."""
+    tables = [name for name in arguments if name.lower().endswith(TABLE)]
+    if tables and tables != arguments:
+        raise InputError(f"{tables[0]} and other reviews in one command; expected tables alone, or none")
+    return bool(tables)
+
+
+def predict_tables(
+    files: list[str], artifacts: Path, names: list[str], device: str, engine: "Engine"
+) -> Iterator[PredictedReview | InputError]:
+    """Yield the reviews of Parquet files with the predictions of the models of these names, in the rows' order.
+
+    What cannot be read is yielded as its InputError, and the rest follows.
+    """
+    models = {"artifacts": artifacts.resolve(), "names": tuple(names), "device": device, "run": uuid4().hex}
+    for file in files:
+        rows = count(1)
+        try:
+            # A row group is work enough to start workers for
+            for part in each_row_group(Path(file), partial(predict_row_group, **models), engine, few=1):
+                for (text, prediction), row in zip(part, rows):  # noqa: B905, rows have no end
+                    found = PredictedReview(Review(text, file, row), prediction) if prediction else None
+                    yield found or InputError(f"{file}, row {row} is empty; expected a review")
+        except InputError as problem:
+            yield problem
+
+
+def predict_row_group(
+    path: Path, group: int, *, artifacts: Path, names: tuple[str, ...], device: str, run: str
+) -> list[tuple[str, Prediction | None]]:
+    """Return the texts of a row group and their predictions, None for an empty text.
+
+    `run` differs from command to command: a cluster's worker outlives them, and the models may have changed.
+    """
+    (table,) = read_row_groups(path, ["text"], [group])
+    if not pa.types.is_string(table["text"].type) and not pa.types.is_large_string(table["text"].type):
+        raise InputError(f"{path}: its column text holds {table['text'].type}; expected strings")
+    texts = [text or "" for text in table["text"].to_pylist()]
+    reviews = [Review(text) for text in texts if text.strip()]
+    predictions = iter(_models(artifacts, names, device, run).predict(reviews) if reviews else [])
+    return [(text, next(predictions) if text.strip() else None) for text in texts]
+
+
+@lru_cache(maxsize=1)
+def _models(artifacts: Path, names: tuple[str, ...], device: str, run: str) -> ReviewModels:
+    return ReviewModels(artifacts, names, prepare(device, "fp32", threads=1))  # a core for each worker

@@ -1,0 +1,29 @@
+"""Whether a model's probabilities can be trusted: of predictions made with confidence .8, .8 should be right."""
+
+import numpy as np
+
+BINS = 15  # of equal width, as in Guo et al. 2017
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str, float]]:
+    """Return the points of a reliability diagram: the mean confidence, the accuracy and the count of each bin.
+
+    probabilities (examples, classes), labels (examples,). Confidence is the probability of the predicted class. Empty
+    bins are left out.
+    """
+    confidence, correct = probabilities.max(1), probabilities.argmax(1) == labels
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return [
+        {
+            "confidence": float(confidence[bins == number].mean()),
+            "accuracy": float(correct[bins == number].mean()),
+            "count": int((bins == number).sum()),
+        }
+        for number in np.unique(bins)
+    ]
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the expected calibration error: the mean distance of confidence and accuracy over the bins (Guo 2017)."""
+    points = reliability(probabilities, labels)
+    return sum(point["count"] * abs(point["confidence"] - point["accuracy"]) for point in points) / len(labels)

@@ -1,0 +1,123 @@
+"""Where the arithmetic runs: device, precision, threads, and which of several processes this one is."""
+
+import ctypes
+import os
+import sys
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from stages.core.files import InputError
+
+# <malloc.h>
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+
+
+@dataclass(frozen=True)
+class Hardware:
+    device: torch.device
+    precision: str  # "bf16" | "fp32"
+    threads: int
+    rank: int = 0  # of this process, from 0; process 0 prints and writes
+    world_size: int = 1  # processes that train together, each on such a device
+
+    def autocast(self) -> torch.autocast:
+        """Context in which matrix products run in this precision; weights and sums stay fp32."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def shard(self, rows: Tensor) -> tuple[Tensor, float]:
+        """Return this process's rows of a batch (batch,), and the weight of their mean loss in the batch's mean.
+
+        Every world_size-th row, so that all shards get similar lengths. Every process takes part in every step: where
+        a batch has fewer rows than there are processes, its first row stands in, with weight 0.
+        """
+        shard = rows[self.rank :: self.world_size]
+        if not len(shard):
+            return rows[:1], 0.0
+        return shard, len(shard) * self.world_size / len(rows)
+
+    def __str__(self) -> str:
+        place = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else f"{self.threads} threads"
+        together = f"{self.world_size} processes, each on " if self.world_size > 1 else ""
+        return f"{together}{self.device} ({place}, {self.precision})"
+
+
+def prepare(device: str, precision: str, threads: int | None) -> Hardware:
+    """Set up the process for training or inference; call it before any tensor arithmetic.
+
+    The arguments are the values of those keys in params.yaml. Raises InputError if the machine lacks the device, or
+    lacks one for each process.
+    """
+    # Gradients through some hundred LSTM steps shrink to denormals, which cost a CPU 10 times as much. The flag
+    # belongs to a thread and is inherited, hence before the first one starts.
+    torch.set_flush_denormal(True)
+    _keep_freed_memory()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    rank, world_size = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    chosen = _device(device) if world_size == 1 else _device_of_this_process(device)
+    if chosen.type == "cuda":
+        _prepare_gpu(chosen)
+    if precision == "auto":
+        precision = "bf16" if _fast_at_bf16(chosen) else "fp32"
+    return Hardware(chosen, precision, torch.get_num_threads(), rank, world_size)
+
+
+def _keep_freed_memory() -> None:
+    """Make glibc keep freed memory: returning it to the kernel and faulting it in again takes 40 % of an LSTM step."""
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+        if mallopt:
+            mallopt(_M_MMAP_MAX, 0)
+            mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _prepare_gpu(device: torch.device) -> None:
+    """Make this GPU the current one, and its libraries sum in the same order each time."""
+    if device.index is not None:
+        torch.cuda.set_device(device)  # collectives allocate there, and its random state is the one that is saved
+    torch.backends.cudnn.deterministic = True  # convolutions; otherwise a resumed training would end differently
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:2")  # recurrent layers, see torch's notes on randomness
+
+
+def _device(name: str) -> torch.device:
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    if torch.cuda.is_available():
+        available[:0] = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if name == "auto":
+        return torch.device(available[0])
+    if name not in available:
+        raise InputError(f"device: {name} is not on this machine, which has {', '.join(available)}; auto picks one")
+    return torch.device(name)
+
+
+def _device_of_this_process(name: str) -> torch.device:
+    """Return the CPU, or the GPU of this machine that belongs to this process alone."""
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if name not in ("auto", "cuda"):
+        raise InputError(f"device: {name} is one for several processes; set it to auto, cuda or cpu")
+    number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if number >= count:
+        raise InputError(
+            f"device: a GPU for each process, but this machine has {count}: torchrun --nproc-per-node {count}"
+        )
+    return torch.device("cuda", number)
+
+
+def _fast_at_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    features = torch.cpu.get_capabilities()
+    # With AMX bf16 is several times faster. With AVX-512's bf16 instructions it is faster on AMD (Zen 4: ResNet-18
+    # 2.4 times, an LSTM 1.4 times), and slower than fp32 where it was measured on another make.
+    return features.get("amx_bf16", False) or (
+        features.get("avx512_bf16", False) and "AMD" in features.get("cpu_name", "")
+    )

@@ -1,0 +1,78 @@
+"""The page's part on reviews: the text models on the test split."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from stages.core.files import read_json, read_table
+from stages.evaluation.titles import TEXT_MODELS, TITLES
+from stages.explain.ngrams import weightiest
+from stages.inference.device import Hardware
+from stages.reporting.examples import review_examples
+from stages.reporting.predictions import confident_mistakes, confusion, mix_ups, predictions_of, typical
+from stages.reporting.results import learning_curves, length_chart, read_trained, reliability_chart, roc_chart
+from stages.text.batches.reviews import read_reviews
+from stages.text.models.linear import LinearModel
+from stages.text.models.registry import load_text_model
+from stages.text.words.vocabulary import read_vocabulary
+
+MIX_UPS = 12  # pairs of classes, where there are too many for a table
+SHOWN = 6  # mistakes, and typical reviews, of each model
+WEIGHTIEST = 16  # n-grams of each class
+CLASSES = 12  # whose n-grams are shown, at most
+
+
+def review_part(data: Path, artifacts: Path, hardware: Hardware) -> dict[str, Any]:
+    """Return what the template shows of the text models."""
+    evaluation = artifacts / "evaluation"
+    found = read_json(evaluation / "figures.json")
+    figures: dict[str, Any] = found["models"]
+    table = read_table(evaluation / "predictions.parquet")
+    texts = read_table(data / "imdb/test.parquet", ["id", "text"])
+    reviews = read_reviews(artifacts / "reviews/test.safetensors")
+    predictions = {name: predictions_of(table, name, reviews.classes) for name in figures}
+    models, trainings, ngrams = [], [], []
+    for name, of_model in predictions.items():
+        tables = {"confusion": confusion(of_model), "mix_ups": mix_ups(of_model, MIX_UPS)}
+        entry: dict[str, Any] = {"title": TITLES[name], "figures": figures[name], "trained": None, **tables}
+        if name in TEXT_MODELS:
+            model, config = load_text_model(artifacts / name)
+            loaded = (model.to(hardware.device), config)
+            entry["trained"] = read_trained(artifacts / name, config, artifacts / f"costs/train_{name}.json")
+            trainings.append(entry["trained"])
+            rows = {"mistakes": confident_mistakes(of_model, SHOWN), "typical": typical(of_model, SHOWN)}
+            for kind, chosen in rows.items():
+                entry[kind] = review_examples(loaded, of_model, chosen, texts, reviews, hardware)
+            ngrams = ngrams or weightiest_ngrams(model, config.classes, artifacts / "vocab.parquet")
+        models.append(entry)
+    return {
+        "count": len(reviews),
+        "classes": reviews.classes,
+        "models": models,
+        "pairs": found["pairs"],
+        "ngrams": ngrams,
+        "charts": {
+            "accuracy": learning_curves("Reviews", trainings, "accuracy"),
+            "loss": learning_curves("Reviews", trainings, "loss"),
+            "roc": roc_chart({name: row["roc_auc"] for name, row in figures.items()}, evaluation, reviews.classes),
+            "reliability": reliability_chart({name: row["ece"] for name, row in figures.items()}, evaluation),
+            "length": length_chart(predictions, reviews.offsets.diff().numpy()),
+        },
+    }
+
+
+def weightiest_ngrams(model: nn.Module, classes: list[str], vocab: Path) -> list[dict[str, Any]]:
+    """Return the n-grams of most weight of each class, and their weights; empty if the model has no n-grams."""
+    if not isinstance(model, LinearModel):
+        return []
+    words = read_vocabulary(vocab).words
+    return [
+        {
+            "name": name,
+            "ngrams": [
+                (" ".join(words[i] for i in ids), weight) for ids, weight in weightiest(model, target, WEIGHTIEST)
+            ],
+        }
+        for target, name in enumerate(classes[:CLASSES])
+    ]

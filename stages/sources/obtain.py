@@ -1,0 +1,59 @@
+"""Where a stage's data comes from: the mirrors of params.yaml, or an archive made on the spot."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stages.core.cache import cache_errors, cache_folder, locked, running_code
+from stages.core.files import replacing
+from stages.sources.fetch import Mirror, fetch
+
+if TYPE_CHECKING:
+    from stages.config.params import Source
+
+EMBEDDED = "embedded"
+
+_HINT = """\
+No network? "dataset: sample" in params.yaml needs none. Or point at a copy of the file:
+  dvc exp run -S dataset={dataset} -S 'sources.{name}.{dataset}.urls=[/path/to/file]' \\
+    -S sources.{name}.{dataset}.hash=null -S sources.{name}.{dataset}.size=null"""
+
+
+def obtain(name: str, dataset: str, source: "Source", embedded: Callable[..., None], *arguments: str) -> Path:
+    """Return the path of the source's file: fetched, or made by `embedded` where the source says so.
+
+    `embedded` is called with the path to write and `arguments`.
+
+    Raises InputError if no mirror has the file.
+    """
+    if EMBEDDED in source.urls:
+        return _made(embedded, *arguments)
+    mirrors = [
+        Mirror(url, source.hash, source.size) if isinstance(url, str) else Mirror(url.url, url.hash, url.size)
+        for url in source.urls
+    ]
+    return fetch(name, mirrors, _HINT.format(name=name, dataset=dataset))
+
+
+def _made(make: Callable[..., None], *arguments: str) -> Path:
+    """Return the file that `make` writes, from the cache if this very code has made it from the same arguments."""
+    facts = json.dumps([make.__name__, arguments, running_code(), _package(make)])
+    key = hashlib.sha256(facts.encode()).hexdigest()[:16]
+    path = cache_folder() / "made" / f"{make.__name__}-{key}"
+    with cache_errors():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(Path(f"{path}.lock"), f"waiting for another process that makes {path.name}"):
+            if not path.exists():
+                with replacing(path) as temporary:
+                    make(temporary, *arguments)
+    return path
+
+
+def _package(make: Callable[..., None]) -> dict[str, str]:
+    """Return the hash of every file in the folder of the maker's module and below: its word lists, for one."""
+    folder = Path(inspect.getfile(make)).parent
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".pyc")
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

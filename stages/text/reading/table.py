@@ -1,0 +1,13 @@
+"""The table of labelled reviews that every text stage starts from."""
+
+import pyarrow as pa
+
+from stages.sources.tables import Row
+
+SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("label", pa.string()), ("rating", pa.int8())])
+
+
+def review_table(split: str, rows: list[Row]) -> pa.Table:
+    """Return the user's rows as a table: id ("train/000012", of line 12, sorted by it), text, label, rating null."""
+    table = [(f"{split}/{row.number:06}", row.text, row.label, None) for row in rows]
+    return pa.table(list(zip(*table, strict=True)), schema=SCHEMA).sort_by("id")

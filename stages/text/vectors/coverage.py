@@ -1,0 +1,65 @@
+"""Vectors for the words of the vocabulary, a row group at a time, and how many words have one."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from stages.core.files import read_row_groups
+from stages.text.vectors.glove import match, read_vector_table
+
+SHOWN = 20  # words without a vector that the report lists
+
+Missing = list[tuple[str, int]]  # words without a vector, and their occurrences, the most frequent first
+
+
+class Matched(NamedTuple):
+    """A row group of the vocabulary."""
+
+    vectors: np.ndarray  # float32 (words, dim), zeros where there is none
+    words_covered: int
+    running_words: int  # occurrences of all words in the training split
+    running_words_covered: int
+    missing: Missing
+
+
+def match_row_group(vocab: Path, group: int, *, glove: Path, dim: int) -> Matched:
+    """Find the vectors of a row group of the vocabulary in the table that fetch_glove wrote."""
+    (table,) = read_row_groups(vocab, ["word", "count"], [group])
+    vectors, found = match(table["word"].to_pylist(), read_vector_table(glove, dim), dim)
+    counts = table["count"].to_numpy()
+    rest = table.filter(pa.array(~found))
+    missing = _first(list(zip(rest["word"].to_pylist(), rest["count"].to_pylist(), strict=True)))
+    return Matched(vectors, int(found.sum()), int(counts.sum()), int(counts[found].sum()), missing)
+
+
+def _first(missing: Missing) -> Missing:
+    return sorted(missing, key=lambda row: (-row[1], row[0]))[:SHOWN]
+
+
+class Coverage:
+    """Adds up the row groups."""
+
+    def __init__(self) -> None:
+        self.words = self.covered = self.running = self.running_covered = 0
+        self.missing: Missing = []
+
+    def add(self, part: Matched) -> np.ndarray:
+        """Return the part's vectors."""
+        self.words += len(part.vectors)
+        self.covered += part.words_covered
+        self.running += part.running_words
+        self.running_covered += part.running_words_covered
+        self.missing = _first(self.missing + part.missing)
+        return part.vectors
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "words": self.words,
+            "words_covered": self.covered,
+            "words_without_vector": self.words - self.covered,
+            "share_of_words": round(self.covered / self.words, 4),
+            "share_of_running_words": round(self.running_covered / self.running, 4),
+            "most_frequent_without_vector": dict(self.missing),
+        }

@@ -1,0 +1,68 @@
+"""Labelled images: the table that every vision stage starts from.
+
+One Parquet file of encoded images for each split: an epoch of random crops over 2,000 pictures takes as long as from
+a zip or a folder (2.5 s), in the fewest bytes (49 MB); decoded pixels would save 1.1 s and take 11 times the bytes.
+"""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stages.core.files import InputError, read_table, write_table
+
+# An encoded image is RGB, upright and of bounded size: see stages.vision.reading.opening.plain
+SCHEMA = pa.schema([("id", pa.string()), ("label", pa.string()), ("image", pa.large_binary())])
+
+
+@dataclass(frozen=True)
+class Images:
+    ids: list[str]  # "train/hotdog/0.jpg", sorted
+    labels: Tensor  # int64 (images,): indices of classes
+    classes: list[str]
+    encoded: pa.ChunkedArray  # large_binary (images,)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, rows: Tensor) -> "Images":
+        """Return the images of `rows`, int64 (rows,), in that order."""
+        ids = [self.ids[row] for row in rows.tolist()]
+        return Images(ids, self.labels[rows], self.classes, self.encoded.take(pa.array(rows.numpy())))
+
+    def decode(self, row: int) -> Image.Image:
+        """Return one image, RGB; several threads may call this."""
+        return Image.open(io.BytesIO(self.encoded[row].as_py())).convert("RGB")
+
+    def decoded_bytes(self) -> int:
+        """Return the memory that all images take once decoded, by the sizes in their headers."""
+        sizes = (Image.open(io.BytesIO(encoded.as_py())).size for encoded in self.encoded)
+        return sum(3 * width * height for width, height in sizes)
+
+
+def image_table(ids: list[str], labels: list[str], encoded: pa.ChunkedArray, classes: list[str]) -> pa.Table:
+    """Return the table of one split, in SCHEMA, with `classes` in its metadata."""
+    return pa.table([ids, labels, encoded], schema=SCHEMA.with_metadata({"classes": json.dumps(classes)}))
+
+
+def write_images(path: Path, table: pa.Table) -> None:
+    # In small pieces, so that neither writing nor reading needs a large buffer: a page is cut only between batches
+    layout = {"row_group_size": 1024, "write_batch_size": 16}  # images
+    write_table(path, table, use_dictionary=["label"], write_statistics=["id", "label"], **layout)
+
+
+def read_images(path: Path) -> Images:
+    """Raises InputError if the file does not hold images."""
+    table = read_table(path)
+    try:
+        classes = json.loads((table.schema.metadata or {})[b"classes"])
+        ids, names, encoded = table.cast(SCHEMA).columns
+        labels = torch.tensor([classes.index(name) for name in names.to_pylist()], dtype=torch.int64)
+    except (KeyError, ValueError, pa.ArrowException) as problem:
+        raise InputError(f"{path}: not images ({problem}); make it again with: dvc repro fetch_hotdog") from problem
+    return Images(ids.to_pylist(), labels, classes, encoded)

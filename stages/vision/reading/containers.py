@@ -1,0 +1,89 @@
+"""The files of a zip or a folder, behind one interface. A zip is never unpacked."""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from stages.core.files import InputError
+from stages.sources.folders import refuse
+from stages.vision.reading.opening import MAX_BYTES
+
+_ENCRYPTED = 0x1  # a member's flag
+
+
+class File(NamedTuple):
+    name: str  # "hotdog/train/hotdog/0.jpg"; a folder's name ends in a slash
+    where: str  # for messages
+    read: Callable[[], bytes | Path]  # the bytes, or their path; raises InputError
+
+
+@contextmanager
+def files_of(container: Path) -> Iterator[list[File]]:
+    """Yield the files of a folder or a zip; read them inside the block.
+
+    Raises InputError if it is neither, if a folder in it is a link or cannot be listed, or if a name is not UTF-8.
+    """
+    if not container.exists():
+        raise InputError(f"{container}: no such folder or zip")
+    if container.is_dir():
+        yield list(_in_folder(container))
+    else:
+        with zip_files(container) as files:
+            yield files
+
+
+@contextmanager
+def zip_files(archive: Path) -> Iterator[list[File]]:
+    """Yield the files of a zip; read them inside the block. Raises InputError if it is no whole zip."""
+    try:
+        zipped = zipfile.ZipFile(archive)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as problem:
+        raise InputError(f"{archive}: not a whole zip archive ({problem}); get it again") from problem
+    with zipped:
+        members = [(member, f"{archive}: {member.filename}") for member in zipped.infolist()]
+        yield [File(member.filename, where, partial(_unpack, zipped, member, where)) for member, where in members]
+
+
+def _unpack(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> bytes:
+    if member.flag_bits & _ENCRYPTED:
+        raise InputError(f"{where}: encrypted; pack the archive without a password")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # other methods have no bound on memory
+        raise InputError(f"{where}: packed by method {member.compress_type}; expected stored or deflated")
+    if member.file_size > MAX_BYTES:
+        raise InputError(f"{where}: declares {member.file_size:,} bytes; expected a picture of at most {MAX_BYTES:,}")
+    try:
+        with zipped.open(member) as file:
+            return file.read(member.file_size)  # no more than declared
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as problem:
+        raise InputError(f"{where}: damaged ({problem}); get the archive again") from problem
+
+
+def _in_folder(folder: Path) -> Iterator[File]:
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(place, name) for name in folders):
+            if path.is_symlink():  # which may also lead in a circle
+                raise InputError(f"{path}: a link to a folder, whose edits DVC does not see; put the folder there")
+            yield File(f"{_name(path, folder)}/", str(path), partial(_regular, path))
+        for path in (Path(place, name) for name in names):
+            yield File(_name(path, folder), str(path), partial(_regular, path))
+
+
+def _name(path: Path, folder: Path) -> str:
+    name = path.relative_to(folder).as_posix()
+    try:
+        name.encode()
+    except UnicodeEncodeError as problem:
+        raise InputError(f"{str(path)!a}: a name that is not UTF-8; rename it") from problem
+    return name
+
+
+def _regular(path: Path) -> Path:
+    if not path.is_file():  # reading a pipe would never end
+        raise InputError(f"{path}: not a regular file, nor a link to one; expected a picture")
+    return path
