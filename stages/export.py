@@ -8,11 +8,11 @@ from pathlib import Path
 
 from stages.apps.command import parser
 from stages.apps.image_models import ImageFile, as_images
-from stages.apps.inputs import MODELS
 from stages.apps.onnx_images import CHECKED, export_image_model
 from stages.apps.onnx_reviews import export_text_model
 from stages.core.cli import exit_on_error
-from stages.evaluation.titles import TEXT_MODELS
+from stages.core.files import InputError
+from stages.evaluation.titles import ENSEMBLE, IMAGE_MODELS, TEXT_MODELS
 from stages.inference.device import prepare
 from stages.sample.examples import example_images
 from stages.vision.batches.images import Images, read_images
@@ -25,6 +25,11 @@ EXAMPLES = """
 
 
 def export(model: str, file: Path, artifacts: Path) -> None:
+    if model in ("linear", ENSEMBLE):
+        raise InputError(
+            f"{model}: not exported, as ONNX has no operator for its n-grams; "
+            "export birnn or textcnn, or use sentidog predict"
+        )
     hardware = prepare("cpu", "fp32", None)
     if model in TEXT_MODELS:
         count, difference = export_text_model(artifacts, model, file, hardware)
@@ -42,7 +47,7 @@ def images_to_check() -> Images:
 
 def main(argv: list[str] | None = None, prog: str = "python -m stages.export") -> None:
     command = parser(prog, __doc__, EXAMPLES)
-    command.add_argument("model", choices=MODELS)
+    command.add_argument("model", choices=[*TEXT_MODELS, ENSEMBLE, *IMAGE_MODELS])
     command.add_argument("file", type=Path, help="the ONNX file to write")
     command.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="the folder that dvc repro fills")
     with exit_on_error():

@@ -31,13 +31,20 @@ from tests.project import FirstRepro, Project, copy_of_this_project, surrounding
 from tests.text.written import encode_texts, write_reviews
 from tests.vision.tiny import Folder
 
-# The slow ones, in the order in which the workers take them: test_cache makes the project that most of them wait for
-SLOW = ("cache", "kill", "fuzz", "campaign", "disk", "pipeline", "experiments", "surroundings")
+# Files of whole pipelines, of processes that are killed, and of browsers: the first ones are started first
+SLOW = (
+    "cache", "kill", "fuzz", "campaign", "disk", "pipeline", "experiments", "surroundings", "odd_data", "own_data",
+    "many_classes", "report", "bucket", "demo", "distributed", "own_pictures_stage", "data_stages", "checkpoint_names",
+    "export", "onnx_images",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow files first: the worker that is done first finds short ones at the end."""
     places = {f"test_{name}": place for place, name in enumerate(SLOW)}
+    for item in items:
+        if item.path.stem in places:
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: places.get(item.path.stem, len(SLOW)))
 
 
@@ -124,8 +131,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tensors(artifacts / "glove.safetensors", {"vectors": vectors})
     for name, model in TINY.items():
         inputs = (artifacts / "reviews", artifacts / "glove.safetensors", artifacts / name)
-        train_text_model(*model, Settings(), "sample", *inputs)
-    train_linear_model(LinearSettings(), "sample", artifacts / "reviews", artifacts / "linear")
+        train_text_model(*model, Settings(), "full", *inputs)
+    train_linear_model(LinearSettings(), "full", artifacts / "reviews", artifacts / "linear")
     torch.set_flush_denormal(False)
     return folder
 
@@ -139,7 +146,7 @@ def validated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(artifacts / "reviews/train.safetensors", reviews)
     (reviews / "test.safetensors").write_bytes(b"no reviews")
     settings = Settings(epochs=4, validation_fraction=0.5, patience=4)
-    train_text_model(*TINY["birnn"], settings, "sample", reviews, artifacts / "glove.safetensors", folder / "birnn")
+    train_text_model(*TINY["birnn"], settings, "full", reviews, artifacts / "glove.safetensors", folder / "birnn")
     torch.set_flush_denormal(False)
     return folder / "birnn"
 

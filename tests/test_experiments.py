@@ -86,7 +86,7 @@ def test_two_experiments_are_compared(queue: Queue) -> None:
     for other in others:
         diff = json.loads(queue.project.dvc("exp", "diff", "--json", one, other))
         assert diff["params"]["params.yaml"]
-        assert diff["metrics"].keys() == {"artifacts/metrics/textcnn.json"}
+        assert diff["metrics"].keys() == {f"artifacts/metrics/{name}.json" for name in ("textcnn", "ensemble")}
         assert "loss" in diff["metrics"]["artifacts/metrics/textcnn.json"]
 
 

@@ -13,7 +13,9 @@ import yaml
 from stages.evaluation.titles import TITLES
 from tests.project import ROOT, STAGES, FirstRepro, Project, files, metrics, outs, ran
 
-FROM_VOCABULARY = {"build_vocab", "tensorize", "embed_glove", "train_birnn", "train_textcnn", "evaluate", "report"}
+FROM_VOCABULARY = {
+    "build_vocab", "tensorize", "embed_glove", "train_birnn", "train_textcnn", "train_linear", "evaluate", "report",
+}  # fmt: skip
 FROM_AUGMENTATION = {"show_augmentation", "finetune", "scratch", "compare", "report"}
 
 
@@ -168,7 +170,7 @@ def test_params_diff_shows_the_new_rate_alone(experiment: Experiment) -> None:
 
 def test_metrics_diff_shows_the_figures_of_the_changed_model(experiment: Experiment) -> None:
     diff = json.loads(experiment.project.dvc("metrics", "diff", "--json", "HEAD"))
-    assert diff.keys() == {"artifacts/metrics/birnn.json"}
+    assert diff.keys() == {f"artifacts/metrics/{name}.json" for name in ("birnn", "ensemble")}
     assert "loss" in diff["artifacts/metrics/birnn.json"]
 
 
@@ -182,7 +184,7 @@ def test_exp_show_has_the_experiment_with_its_params_and_metrics(experiment: Exp
 
 def test_metrics_show_is_a_table_without_an_empty_cell(ready: Project) -> None:
     header, *rows = (line.split() for line in ready.dvc("metrics", "show").splitlines())
-    assert header == ["Path", "accuracy", "ci_high", "ci_low", "f1", "loss", "roc_auc"]
+    assert header == ["Path", "accuracy", "ci_high", "ci_low", "ece", "f1", "loss", "roc_auc"]
     assert [row[0] for row in rows] == [f"artifacts/metrics/{name}.json" for name in TITLES]
     for row in rows:
         assert all(float(value) >= 0 for value in row[1:])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from stages.evaluation.titles import TEXT_MODELS, TITLES
+from stages.evaluation.titles import ENSEMBLE, TEXT_MODELS, TITLES
 from stages.reporting.formats import duration
 from tests.project import STAGES, Project, cached
 
@@ -22,6 +22,7 @@ FLAGS = (
 )  # fmt: skip
 MINUS = "\N{MINUS SIGN}"
 WIDTHS = {"desktop": 1280, "tablet": 820, "phone": 390}
+TEXTS = (*TEXT_MODELS, ENSEMBLE)
 ROWS = {title: name for name, title in TITLES.items()}
 
 
@@ -62,8 +63,13 @@ def watched(browser: Browser, report: Path) -> Watched:
 
 
 def figures_of(report: Path) -> dict[str, Any]:
-    parts = (report.parent / part / "figures.json" for part in ("evaluation", "comparison"))
-    return {name: figures for part in parts for name, figures in json.loads(part.read_text()).items()}
+    """The figures of the models, and the differences of the pairs, of both tasks."""
+    found: dict[str, Any] = {"models": {}, "pairs": []}
+    for part in ("evaluation", "comparison"):
+        figures = json.loads((report.parent / part / "figures.json").read_text())
+        found["models"] |= figures["models"]
+        found["pairs"] += figures["pairs"]
+    return found
 
 
 # Without a browser
@@ -124,23 +130,30 @@ def test_it_opens_without_an_error_or_a_request(watched: Watched, report: Path) 
 
 
 def test_the_table_holds_the_figures_of_the_metrics_files(watched: Watched, report: Path) -> None:
-    expected = figures_of(report)
+    expected = figures_of(report)["models"]
     rows = watched.page.locator(".results tbody tr:not(.group)").all()
-    assert len(rows) == 5
+    assert len(rows) == len(TITLES)
     for row in rows:
         title = row.locator("th").evaluate("cell => cell.firstChild.textContent.trim()")
-        figures = expected[ROWS.get(title, "gain")]
-        values = [float(data.get_attribute("value") or "") for data in row.locator("data").all()]
-        assert values[:3] == [figures[key] for key in ("accuracy", "ci_low", "ci_high")]
-        more = [figures["loss"]] if "loss" in figures else []
-        if ROWS.get(title) in TEXT_MODELS:
-            more += [figures[key] for key in ("precision", "recall", "f1", "roc_auc")]
-        else:
-            more += list(figures.get("recall_by_class", {}).values())
-        assert values[3:] == more
-        for data in row.locator("data").all():
-            shown = float(data.inner_text().replace(MINUS, "-"))
-            assert shown == pytest.approx(float(data.get_attribute("value") or ""), abs=0.0005)
+        figures = expected[ROWS[title]]
+        keys = ["accuracy", "ci_low", "ci_high", "loss"]
+        if ROWS[title] in TEXTS:
+            keys += ["precision", "recall", "f1", "roc_auc"]
+        values = [figures[key] for key in keys] + list(figures.get("recall_by_class", {}).values()) + [figures["ece"]]
+        cells = row.locator("data").all()
+        assert [float(cell.get_attribute("value") or "") for cell in cells] == values
+        for cell, value in zip(cells, values, strict=True):
+            assert float(cell.inner_text().replace(MINUS, "-")) == pytest.approx(value, abs=0.0005)
+
+
+def test_the_differences_are_those_of_the_paired_comparison(watched: Watched, report: Path) -> None:
+    pairs = figures_of(report)["pairs"]
+    rows = watched.page.locator(".differences tbody tr").all()
+    assert len(rows) == len(pairs) == 7  # of four text models, and of two image models
+    for row, pair in zip(rows, pairs, strict=True):
+        shown = re.findall(rf"[+{MINUS}][\d.]+", row.inner_text())
+        values = [pair[key] for key in ("accuracy", "ci_low", "ci_high")]
+        assert [float(text.replace(MINUS, "-")) for text in shown] == pytest.approx(values, abs=0.0005)
 
 
 def test_every_image_is_there_and_every_one_is_described(watched: Watched) -> None:
@@ -148,7 +161,7 @@ def test_every_image_is_there_and_every_one_is_described(watched: Watched) -> No
     assert images.count() > 10
     assert images.evaluate_all("all => all.every(picture => picture.naturalWidth > 0 && picture.alt)")
     charts = watched.page.locator("figure.chart svg")
-    assert charts.count() == 6
+    assert charts.count() == 9
     assert charts.evaluate_all("all => all.every(svg => svg.getBoundingClientRect().height > 100)")
 
 

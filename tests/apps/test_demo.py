@@ -21,6 +21,7 @@ from stages.apps.image_models import ImageFile, ImageModels
 from stages.apps.predictions import top_class
 from stages.apps.review_lines import Review
 from stages.apps.review_models import ReviewModels
+from stages.evaluation.titles import ENSEMBLE, IMAGE_MODELS, TEXT_MODELS
 from stages.inference.device import Hardware
 from stages.vision.batches.images import read_images
 from stages.vision.reading.opening import MAX_BYTES
@@ -33,7 +34,8 @@ FLAGS = (
 )  # fmt: skip
 PATIENCE = 120  # seconds: Gradio alone takes ten to import on a busy machine
 WORD = ".score-token"
-REVIEW, IMAGE = ("BiRNN", "TextCNN"), ("ResNet, fine-tuned", "ResNet, from scratch")
+REVIEW, IMAGE = ("Linear", "BiRNN", "TextCNN", "Ensemble"), ("ResNet, fine-tuned", "ResNet, from scratch")
+EXPLAINED = 3  # models whose words are shaded
 
 
 class Demo(NamedTuple):
@@ -152,7 +154,7 @@ def expected(demo: Demo, example: Review | ImageFile) -> list[tuple[str, list[in
     """What the models predict, in the form of Visit.predictions."""
     hardware = Hardware(torch.device("cpu"), "fp32", 1)
     kind, names = (
-        (ReviewModels, ("birnn", "textcnn")) if isinstance(example, Review) else (ImageModels, ("finetune", "scratch"))
+        (ReviewModels, (*TEXT_MODELS, ENSEMBLE)) if isinstance(example, Review) else (ImageModels, tuple(IMAGE_MODELS))
     )
     (prediction,) = kind(demo.artifacts, names, hardware).predict([example])
     return [
@@ -166,15 +168,22 @@ def test_a_review_is_classified_as_by_the_models_and_its_words_shaded(visit: Vis
     expect(visit.page.locator(WORD).first).to_be_visible()
     assert list(visit.predictions(*REVIEW).values()) == expected(visit.demo, Review("a truly great film with xyzzy"))
     spans = visit.page.locator(WORD)
-    assert [word.strip() for word in spans.all_inner_texts()] == 2 * ["a", "truly", "great", "film", "with", "xyzzy"]
+    assert [word.strip() for word in spans.all_inner_texts()] == EXPLAINED * [
+        "a",
+        "truly",
+        "great",
+        "film",
+        "with",
+        "xyzzy",
+    ]
     colours = [style.evaluate("node => getComputedStyle(node).backgroundColor") for style in spans.all()]
-    assert len(set(colours[:6])) > 2
-    assert len(set(colours[6:])) > 2
+    for model in range(EXPLAINED):
+        assert len(set(colours[6 * model : 6 * model + 6])) > 2
 
 
 def test_a_click_on_an_example_classifies_it(visit: Visit) -> None:
     visit.page.get_by_role("button", name="this movie is so great").click()
-    expect(visit.page.locator(WORD)).to_have_count(10)
+    expect(visit.page.locator(WORD)).to_have_count(5 * EXPLAINED)
     expect(visit.text).to_have_value("this movie is so great")
     assert list(visit.predictions(*REVIEW).values()) == expected(visit.demo, Review("this movie is so great"))
 
@@ -186,7 +195,7 @@ def test_a_bad_review_gets_a_message_and_the_next_a_prediction(visit: Visit, bad
     visit.ask(bad)
     assert why in visit.message()
     visit.ask("bad and dull")
-    expect(visit.page.locator(WORD)).to_have_count(6)
+    expect(visit.page.locator(WORD)).to_have_count(3 * EXPLAINED)
     assert list(visit.predictions(*REVIEW).values()) == expected(visit.demo, Review("bad and dull"))
 
 
@@ -197,7 +206,7 @@ def test_unknown_words_alone_get_a_warning(visit: Visit) -> None:
 
 def test_what_is_typed_is_text_and_nothing_else(visit: Visit) -> None:
     visit.ask("great <img src=x onerror=alert(1)> <b>film</b>")
-    expect(visit.page.locator(WORD)).to_have_count(10)
+    expect(visit.page.locator(WORD)).to_have_count(5 * EXPLAINED)
     assert visit.page.locator("img[src='x']").count() == 0
     assert visit.said == []
 
@@ -263,7 +272,7 @@ def test_no_request_leaves_this_machine_and_nothing_is_cut_off(
 ) -> None:
     visit = Visit(browser, demo, color_scheme=scheme, viewport={"width": width, "height": 800})
     visit.ask("great film")
-    expect(visit.page.locator(WORD)).to_have_count(4)
+    expect(visit.page.locator(WORD)).to_have_count(2 * EXPLAINED)
     visit.images()
     assert len(visit.asked) > 10
     assert [url for url in visit.asked if not url.startswith((demo.address, "data:", "blob:"))] == []

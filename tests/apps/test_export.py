@@ -113,3 +113,10 @@ def test_missing_artifacts_are_one_error(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no such file\nmake it again with: dvc repro"):
             export.export(model, tmp_path / "a.onnx", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("model", ["linear", "ensemble"])
+def test_a_model_of_n_grams_is_refused_with_the_remedy(trained: Path, tmp_path: Path, model: str) -> None:
+    with pytest.raises(InputError, match=f"{model}: not exported.*export birnn or textcnn"):
+        export.export(model, tmp_path / "a.onnx", trained / "artifacts")
+    assert list(tmp_path.iterdir()) == []

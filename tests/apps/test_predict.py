@@ -18,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
+from stages.evaluation.titles import ENSEMBLE, TEXT_MODELS
 from stages.text.batches.review_batches import EVAL_BATCH
 from stages.vision.batches.images import read_images
 from tests.conftest import TEST
@@ -25,7 +26,15 @@ from tests.test_evaluate import run as evaluate
 from tests.vision.tiny import Folder
 
 ROOT = Path(__file__).parents[2]
-ANSWER = re.compile(r"birnn: (negative|positive) \((\d\.\d{3})\)\ttextcnn: (negative|positive) \((\d\.\d{3})\)\t(.*)")
+MODELS = (*TEXT_MODELS, ENSEMBLE)
+ANSWER = re.compile(r"(\w+): (negative|positive) \((\d\.\d{3})\)")
+
+
+def parse(line: str) -> tuple[dict[str, tuple[str, float]], str]:
+    """A line's class and probability by model, and its review."""
+    *answers, text = line.split("\t")
+    found = [ANSWER.fullmatch(answer) for answer in answers]
+    return {one[1]: (one[2], float(one[3])) for one in found if one}, text
 
 
 class Answer(NamedTuple):
@@ -68,10 +77,10 @@ def test_every_model_predicts_a_class_and_its_probability(ask: Ask) -> None:
     answer = ask("a great film")
     assert (answer.code, answer.error) == (0, "")
     (line,) = answer.lines
-    found = ANSWER.fullmatch(line)
-    assert found, line
-    assert all(0.5 <= float(share) <= 1 for share in (found[2], found[4]))
-    assert found[5] == "a great film"
+    found, text = parse(line)
+    assert tuple(found) == MODELS
+    assert all(0.5 <= share <= 1 for _, share in found.values())
+    assert text == "a great film"
 
 
 def test_the_command_runs_in_a_folder_with_nothing_but_the_artifacts(trained: Path, tmp_path: Path) -> None:
@@ -93,14 +102,12 @@ def test_predictions_are_those_of_evaluate(ask: Ask, trained: Path, tmp_path: Pa
     answer = ask(*TEST)
     assert len(answer.lines) == len(rows) == len(TEST)
     for line, row in zip(answer.lines, rows, strict=True):
-        found = ANSWER.fullmatch(line)
-        assert found
-        for label, share, positive in (
-            (found[1], found[2], row["birnn_positive"]),
-            (found[3], found[4], row["textcnn_positive"]),
-        ):
+        found, _ = parse(line)
+        for model in MODELS:
+            label, share = found[model]
+            positive = row[f"{model}_positive"]
             assert label == ("positive" if positive > 0.5 else "negative")
-            assert float(share) == pytest.approx(max(positive, 1 - positive), abs=0.0006)
+            assert share == pytest.approx(max(positive, 1 - positive), abs=0.0006)
 
 
 def test_standard_input_is_a_review_a_line(ask: Ask) -> None:
@@ -110,7 +117,7 @@ def test_standard_input_is_a_review_a_line(ask: Ask) -> None:
 def test_many_lines_are_classified_in_their_order_as_if_alone(ask: Ask) -> None:
     texts = [f"{'great ' * (i % 7 + 1)}{'bad ' * (i % 5)}film" for i in range(EVAL_BATCH + 9)]
     lines = ask(stdin="\n".join(texts)).lines
-    assert [line.split("\t")[2] for line in lines] == [text[:60] for text in texts]
+    assert [parse(line)[1] for line in lines] == [text[:60] for text in texts]
     for i in (0, 3, EVAL_BATCH + 8):
         assert ask(texts[i]).lines == [lines[i]]
 
@@ -119,11 +126,11 @@ def test_no_line_at_all_is_no_prediction(ask: Ask) -> None:
     assert ask(stdin="") == Answer(0, [], "")
 
 
-@pytest.mark.parametrize("name", ["birnn", "textcnn"])
+@pytest.mark.parametrize("name", MODELS)
 def test_one_model_by_name(ask: Ask, name: str) -> None:
     (line,) = ask("--model", name, "bad").lines
     assert re.fullmatch(rf"{name}: (negative|positive) \(\d\.\d{{3}}\)\tbad", line)
-    assert line.split("\t")[0] in ask("bad").lines[0]
+    assert line.split("\t")[0] in ask("bad").lines[0].split("\t")
 
 
 def test_a_model_that_is_none_is_refused(ask: Ask) -> None:
@@ -155,7 +162,7 @@ def test_unknown_words_alone_bring_a_warning_and_a_prediction(ask: Ask) -> None:
 def test_a_long_text_is_classified_by_its_first_words(ask: Ask) -> None:
     text = "great film and moving " * 5  # 20 words, the most that the models were trained with
     cut, whole = ask(text.strip(), text + "bad " * 500).lines
-    assert cut.split("\t")[:2] == whole.split("\t")[:2]
+    assert parse(cut)[0] == parse(whole)[0]
 
 
 def test_a_prediction_is_one_line_whatever_the_text(ask: Ask) -> None:
@@ -250,14 +257,13 @@ def test_json_holds_source_class_and_all_probabilities(ask: Ask, tmp_path: Path)
         },
     ]
     for line, row in zip(ask("a great\nfilm", "bad").lines, (first, second), strict=True):
-        found = ANSWER.fullmatch(line)
-        assert found
-        for model, label, share in (("birnn", found[1], found[2]), ("textcnn", found[3], found[4])):
+        found, _ = parse(line)
+        for model, (label, share) in found.items():
             probabilities = row["models"][model]["probabilities"]
             assert list(probabilities) == ["negative", "positive"]
             assert sum(probabilities.values()) == pytest.approx(1, abs=2e-6)
             assert row["models"][model]["class"] == label
-            assert probabilities[label] == pytest.approx(float(share), abs=6e-4)
+            assert probabilities[label] == pytest.approx(share, abs=6e-4)
 
 
 def test_more_than_a_batch_ends_with_the_speed(ask: Ask) -> None:
@@ -283,6 +289,7 @@ def peak(trained: Path, stdin: Iterable[bytes]) -> int:
         return int(process.stderr.read().split()[-1]) * 1024
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel counts memory in another unit")
 def test_a_stream_of_any_length_takes_the_same_memory(trained: Path) -> None:
     line = b"great film " * 400 + b"\n"  # 4.4 kB
@@ -423,10 +430,23 @@ def test_a_file_name_that_is_no_text_is_classified(trained_images: Folder, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("model", "given", "fit"), [("birnn", "a.png", "finetune, scratch"), ("scratch", "bad", "birnn, textcnn")]
+    ("model", "given", "fit"), [("birnn", "a.png", "finetune, scratch"), ("scratch", "bad", ", ".join(MODELS))]
 )
 def test_a_model_of_the_other_task_is_refused(ask_images: Ask, model: str, given: str, fit: str) -> None:
     answer = ask_images("--model", model, given)
     assert answer.code == 1
     assert answer.error.startswith(f"error: --model {model} is not for ")
     assert answer.error.endswith(f"; {fit} are\n")
+
+
+# What a user should know of the models
+
+
+def test_models_of_the_sample_are_named_as_such_once(ask: Ask, trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "artifacts", tmp_path / "artifacts")
+    path = tmp_path / "artifacts/birnn/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dataset": "sample"}))
+    before = ask("bad", "great")
+    ask.artifacts = Path("artifacts")
+    note = "note: trained on the embedded sample; for real use: dvc exp run -S dataset=full\n"
+    assert ask("bad", "great") == Answer(0, before.lines, note)

@@ -7,13 +7,13 @@ from markupsafe import Markup
 from stages.reporting.charts import THEME, Bars, Line, curves, intervals, lines
 
 SERIES = [Line("A, test", [1, 2, 3], [0.5, 0.7, 0.9], 0), Line("A & B", [1, 2, 3], [20.0, 0.2, 0.1], 1, dashed=True)]
-BARS = [Bars("A", [0.5, 0.8], [0.4, 0.7], [0.6, 0.9]), Bars("B", [0.6, 0.7], [0.5, 0.6], [0.7, 0.8])]
+BARS = [Bars("A", 0, [0.5, 0.8], [0.4, 0.7], [0.6, 0.9]), Bars("B", 1, [0.6, 0.7], [0.5, 0.6], [0.7, 0.8])]
 
 
 def every() -> dict[str, Markup]:
     return {
         "lines": lines("Loss of <A>", SERIES, "epoch", "loss", logarithmic=True),
-        "curves": curves("ROC of A", [Line("A", [0, 0.1, 1], [0, 0.8, 1], 0)], "false", "true"),
+        "curves": curves("ROC of A", [Line("A", [0, 0.1, 1], [0, 0.8, 1], 0)], "false", "true", "by chance"),
         "intervals": intervals("Accuracy of A", ["1\nto 2", "3\nto 4"], BARS, "words", "accuracy"),
     }
 
@@ -28,7 +28,7 @@ def test_a_chart_is_well_formed_takes_the_pages_colours_and_needs_nothing_else(n
     colours = set(re.findall(r"#[0-9a-fA-F]{6}\b", svg))
     assert colours.isdisjoint(THEME)
     assert colours == set()
-    assert "var(--first)" in svg
+    assert "var(--model0)" in svg
     assert "currentColor" in svg
     assert "<style" not in svg  # it would reach the whole page
     assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]+"', "", svg)
@@ -69,11 +69,13 @@ def test_ticks_of_a_loss_are_few_however_far_it_goes() -> None:
 
 def test_a_line_goes_where_its_numbers_are() -> None:
     svg = lines("x", [Line("up", [1, 2], [0.1, 0.9], 0)], "epoch", "accuracy")
-    (path,) = re.findall(r'<path d="([^"]+)"[^>]*stroke: var\(--first\); stroke-width: 1\.8', svg)[:1]
+    (path,) = re.findall(r'<path d="([^"]+)"[^>]*stroke: var\(--model0\); stroke-width: 1\.8', svg)[:1]
     (_, low), (_, high) = re.findall(r"[ML] ([\d.]+) ([\d.]+)", path)
     assert float(low) > float(high)  # SVG counts from the top
 
 
 def test_dollars_are_no_formula() -> None:
-    svg = curves("ROC", [Line("A", [0, 1], [0, 1], 0)], "not $5 to $10, taken for it", "$5 to $10, recognised")
+    svg = curves(
+        "ROC", [Line("A", [0, 1], [0, 1], 0)], "not $5 to $10, taken for it", "$5 to $10, recognised", "by chance"
+    )
     assert ">$5 to $10, recognised<" in svg

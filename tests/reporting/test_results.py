@@ -70,16 +70,15 @@ def test_a_chart_shows_the_validation_split(trained: Path, validated: Path, tmp_
     assert models[0].score_seconds == 2
 
 
-def test_reviews_of_similar_length_are_measured_together(trained: Path) -> None:
-    models = [read(trained / "artifacts/birnn")]
+def test_reviews_of_similar_length_are_measured_together() -> None:
     lengths = np.array([9, 1, 5, 2, 8, 3, 7, 4, 6, 10, 11, 12])
     probabilities = np.array([[0.9, 0.1]] * 12)
     predictions = ModelPredictions(["n", "p"], probabilities, (lengths > 6).astype(int))  # right of those up to 6 words
-    svg = length_chart(models, [predictions], lengths)
+    svg = length_chart({"birnn": predictions}, lengths)
     texts = re.findall(r">([^<>]+)</text>", svg)
     assert [text for text in texts if text.startswith("to ")] == [f"to {last}" for last in (2, 4, 6, 8, 10, 12)]
     places = [
-        float(y) for y in re.findall(r'<use href="#\w+" x="[\d.]+" y="([\d.]+)" style="fill: var\(--first\)', svg)
+        float(y) for y in re.findall(r'<use href="#\w+" x="[\d.]+" y="([\d.]+)" style="fill: var\(--model0\)', svg)
     ]
     assert len(set(places[:3])) == len(set(places[3:6])) == 1  # all right, all wrong
     assert places[0] < places[3]  # SVG counts from the top
@@ -88,11 +87,10 @@ def test_reviews_of_similar_length_are_measured_together(trained: Path) -> None:
 @pytest.mark.parametrize(
     ("lengths", "names"), [([3, 7], ["3", "7"]), ([5] * 9 + [8] * 3, ["5", "8"]), ([4] * 5, ["4"])]
 )
-def test_reviews_of_one_length_are_in_one_group(trained: Path, lengths: list[int], names: list[str]) -> None:
-    models = [read(trained / "artifacts/birnn")]
+def test_reviews_of_one_length_are_in_one_group(lengths: list[int], names: list[str]) -> None:
     count = len(lengths)
     predictions = ModelPredictions(["n", "p"], np.array([[0.9, 0.1]] * count), np.arange(count) % 2)
-    texts = re.findall(r">([^<>]+)</text>", length_chart(models, [predictions], np.array(lengths)))
+    texts = re.findall(r">([^<>]+)</text>", length_chart({"birnn": predictions}, np.array(lengths)))
     assert [text for text in texts if text in names or text.startswith("to ")] == names
 
 

@@ -91,7 +91,7 @@ def test_two_experiments_at_once_make_it_once(package: Path, capsys: pytest.Capt
 
     @wraps(write_tiny)
     def slow(path: Path) -> None:
-        time.sleep(0.3)
+        time.sleep(2)
         write_tiny(path)
 
     with ThreadPoolExecutor(2) as both:

@@ -144,7 +144,7 @@ def test_a_part_is_held_out_and_calibrated_on(
 
 
 def test_the_same_params_give_the_same_bytes(tmp_path: Path, trained: Path) -> None:
-    train_linear_model(LinearSettings(), "sample", trained / "artifacts/reviews", tmp_path / "linear")
+    train_linear_model(LinearSettings(), "full", trained / "artifacts/reviews", tmp_path / "linear")
     for name in ("model.safetensors", "config.json"):
         assert (tmp_path / "linear" / name).read_bytes() == (trained / "artifacts/linear" / name).read_bytes()
 

@@ -19,7 +19,10 @@ SECTIONS = {
     "finetune": ["pictures", "augment", "finetune"],
     "scratch": ["pictures", "augment", "scratch"],
 }
-OTHER_WORDS = {"auto": "cpu", "lstm": "gru", "none": "features", ARCH: "mobilenet_v2"}
+OTHER_WORDS = {
+    "auto": "cpu", "lstm": "gru", "none": "features", ARCH: "mobilenet_v2", "constant": "one_cycle",
+    "ends": "mean_max", "max": "mean_max",
+}  # fmt: skip
 # What does not decide a training on the sample; and finetune's architecture is its source model's, whose bytes count
 UNUSED = {f"pictures.{key}.{name}" for key in ("image_size", "batch_size") for name in ("full", "own")}
 

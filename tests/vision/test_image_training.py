@@ -50,7 +50,7 @@ def test_these_files_are_written(trained_images: Folder, name: str) -> None:
 def test_the_config_says_all_that_using_the_model_needs(trained_images: Folder) -> None:
     config = json.loads((trained_images.path / "finetune/config.json").read_text())
     assert config == {
-        "model": "finetune", "classes": ["disc", "square"], "dataset": "sample", "temperature": 1.0,
+        "model": "finetune", "classes": ["disc", "square"], "dataset": "full", "temperature": 1.0,
         "arch": ARCH, "image_size": 32, "average_flips": False, "normalisation": IMAGENET,
         "trained_on": {"device": "cpu", "precision": "fp32", "threads": 1, "kept_epoch": None},
     }  # fmt: skip

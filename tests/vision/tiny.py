@@ -87,9 +87,9 @@ class Settings:
 
 def params(arch: str = ARCH, **changes: Any) -> SimpleNamespace:
     settings = Settings(**changes)
-    sizes = {"image_size": SimpleNamespace(sample=32, full=224), "batch_size": SimpleNamespace(sample=8, full=128)}
+    sizes = {"image_size": SimpleNamespace(sample=224, full=32), "batch_size": SimpleNamespace(sample=128, full=8)}
     return SimpleNamespace(
-        dataset="sample",
+        dataset="full",
         pictures=SimpleNamespace(arch=arch, **sizes),
         augment=SimpleNamespace(**TEXTBOOK | {"scale": [0.7, 1.0]}),
         finetune=settings,
