@@ -1,5 +1,6 @@
 """Read the labelled reviews: source archive, or the user's own file -> train, test."""
 
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -8,10 +9,13 @@ from stages.core.cli import run
 from stages.core.files import write_table
 from stages.sample.reviews import write_imdb
 from stages.sources.obtain import obtain
+from stages.sources.records import Form
+from stages.sources.repeats import repeated
 from stages.sources.tables import Columns, read_labelled_texts
 from stages.sources.user_data import user_path
 from stages.text.reading.imdb import read_imdb_archive
 from stages.text.reading.table import review_table
+from stages.text.special import VALIDATION
 
 
 def main(out: Path) -> None:
@@ -19,7 +23,8 @@ def main(out: Path) -> None:
     own = params.own
     if params.dataset == "own":
         columns = Columns(own.text, own.label, own.split)
-        rows = read_labelled_texts(user_path("own.reviews", own.reviews), columns, own.test_fraction, own.seed)
+        file, form = user_path("own.reviews", own.reviews), Form(own.encoding, own.delimiter)
+        rows = read_labelled_texts(file, columns, own.test_fraction, own.seed, form)
         splits = {split: review_table(split, some) for split, some in rows.items()}
     else:
         source = getattr(params.sources.imdb, params.dataset)
@@ -28,7 +33,15 @@ def main(out: Path) -> None:
         write_table(out / f"{split}.parquet", table)
         labels = Counter(table["label"].to_pylist())
         print(f"{split}: " + ", ".join(f"{count:,} {label}" for label, count in sorted(labels.items())))
-    train = splits["train"]
+    train, test = splits["train"], splits["test"]
+    if held_out := sum(row.startswith(VALIDATION) for row in train["id"].to_pylist()):
+        print(f"{held_out:,} of the training reviews are the validation split")
+    if again := repeated(*(table["text"].to_pylist() for table in (train, test))):
+        print(
+            f"warning: {len(again):,} of {len(test):,} test texts occur in the training split, such as "
+            f"{test['id'][again[0]].as_py()}: a model may know them by heart",
+            file=sys.stderr,
+        )
     for row in train.take([len(train) * i // 5 for i in range(5)]).to_pylist():
         print(f"{row['label']}  {row['text'][:70]!r}")
 

@@ -8,9 +8,9 @@ from stages.config.params import load_params
 from stages.core.cli import run
 from stages.core.files import read_table, write_table
 from stages.sample.reviews import write_glove
-from stages.sources.obtain import EMBEDDED, obtain
-from stages.text.vectors.cooccurrence import cooccurrence_vectors
-from stages.text.vectors.glove import read_vectors, vector_table
+from stages.sources.obtain import is_embedded, obtain
+from stages.text.vectors.glove import read_vectors
+from stages.text.vectors.table import vector_table
 from stages.text.words.tokens import tokenizer
 
 
@@ -18,7 +18,9 @@ def main(reviews: Path, glove: Path) -> None:
     params = load_params()
     dim = params.embed_glove.dim
     source = getattr(params.sources.glove, params.dataset)
-    if params.dataset == "own" and EMBEDDED in source.urls:
+    if params.dataset == "own" and is_embedded(source):
+        from stages.text.vectors.cooccurrence import cooccurrence_vectors  # here: it imports scikit-learn
+
         texts = read_table(reviews / "train.parquet", ["text"])["text"].to_pylist()
         words, vectors = cooccurrence_vectors(tokenizer(params.build_vocab.tokenizer)(texts), dim)
         table = vector_table(pa.array(words, pa.string()), vectors)

@@ -1,4 +1,4 @@
-"""Read the pictures: source zip, or the user's own folder or zip -> train, test."""
+"""Read the pictures: source zip, or the user's own folder or zip -> train, test, and valid where there is one."""
 
 from collections import Counter
 from pathlib import Path
@@ -16,10 +16,12 @@ def main(out: Path) -> None:
     params = load_params()
     own = params.own
     if params.dataset == "own":
-        splits = read_user_images(user_path("own.pictures", own.pictures), own.test_fraction, own.seed)
+        source = user_path("own.pictures", own.pictures)
+        splits = read_user_images(source, own.test_fraction, own.seed, own.skip_bad)
     else:
         source = getattr(params.sources.hotdog, params.dataset)
         splits = read_hotdog_archive(obtain("hotdog", params.dataset, source, write_hotdog))
+    (out / "valid.parquet").unlink(missing_ok=True)  # of another data set
     for split, table in splits.items():
         write_images(out / f"{split}.parquet", table)
         labels = Counter(table["label"].to_pylist())

@@ -19,8 +19,12 @@ def main(out: Path) -> None:
     file = obtain("source_model", params.dataset, source, write_source_model, arch)
     weights, outputs = read_weights(file, arch)
     write_tensors(out, weights, {"arch": arch, "mean": source.mean, "std": source.std, "outputs": outputs})
-    parameters = sum(parameter.numel() for parameter in outline(arch, outputs).parameters())
-    print(f"{arch}: {parameters:,} parameters, {outputs:,} outputs")
+    parameters = sum(
+        parameter.numel() for name, parameter in outline(arch, outputs or 1).named_parameters() if name in weights
+    )
+    print(
+        f"{arch}: {parameters:,} parameters, " + (f"{outputs:,} outputs" if outputs else "no output layer of its own")
+    )
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ import pytest
 import torch
 import yaml
 
-from stages.core.files import read_json, read_table
+from stages.core.files import InputError, read_json, read_table
 from stages.evaluation.titles import TEXT_MODELS
 from stages.text.batches.reviews import read_reviews
-from stages.text.vectors.glove import vectors_of
+from stages.text.vectors.table import vectors_of
 from tests.project import ROOT, STAGES, Project, arguments, files, outs, ran
 
 DATA = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed_glove")
@@ -62,6 +62,65 @@ def test_a_language_without_spaces_in_three_classes_is_learnt(tmp_path: Path, mo
         assert figures[name]["accuracy"] > 0.9
 
 
+def test_validation_rows_choose_the_epoch_and_the_test_split_stays_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SENTIDOG_CACHE", str(tmp_path / "cache"))
+    rows = [f"{word} film {i},{word},{split}" for split in ("train", "val", "test") for i in range(12)
+            for word in ("good", "bad")]  # fmt: skip
+    (tmp_path / "a.csv").write_text("\n".join(["text,label,split", *rows]))
+    own = {"reviews": str(tmp_path / "a.csv"), "split": "split"}
+    run(*DATA, dataset="own", own=own, build_vocab={"min_freq": 1}, embed_glove={"dim": 7})
+    train = read_reviews(Path("artifacts/reviews/train.safetensors"))
+    assert train.validation is not None
+    assert train.validation.tolist() == list(range(24, 48))
+    assert read_reviews(Path("artifacts/reviews/test.safetensors")).validation is None
+    Path("artifacts/reviews/test.safetensors").write_bytes(b"unread")
+    threads = torch.get_num_threads()
+    small = {"device": "cpu", "threads": 1, "precision": "fp32", "epochs": 3, "num_channels": 4}
+    run("train_linear", "train_textcnn", dataset="own", own=own, train_textcnn=small, train_linear={"min_reviews": 1})
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)
+    assert "validation_accuracy" in Path("artifacts/textcnn/curves.csv").read_text(encoding="utf-8")
+    assert read_json(Path("artifacts/textcnn/config.json"))["trained_on"]["kept_epoch"] in (1, 2, 3)
+
+
+def test_a_vocabulary_without_a_word_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"unique{i}  words{i} only{i},{label}" for i in range(4) for label in "ab"]
+    (tmp_path / "a.csv").write_text("\n".join(["text,label", *(f"{row}" for row in rows)]))
+    own = {"reviews": str(tmp_path / "a.csv")}
+    with pytest.raises(
+        InputError, match=r"build_vocab\.min_freq: none of the \d+ words .* occurs 5 times; set it lower"
+    ):
+        run("download_imdb", "build_vocab", dataset="own", own=own)
+    assert not Path("artifacts/vocab.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "likely"),
+    [
+        (("The", "Film", "Nacht"), "in lower case, as reviews are read here, 1 of them would match"),
+        (("le", "cin\u00e9ma", "nuit"), "are they of another language"),
+    ],
+)
+def test_vectors_of_no_word_of_the_reviews_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], likely: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vectors.txt").write_text("".join(f"{word} 1 2 3\n" for word in words))
+    (tmp_path / "a.csv").write_text(
+        "\n".join(["text,label", *(f"a film {i} seen,{label}" for i in range(9) for label in "ab")])
+    )
+    sources = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["sources"]
+    sources["glove"]["own"]["urls"] = [str(tmp_path / "vectors.txt")]
+    own = {"reviews": str(tmp_path / "a.csv")}
+    with pytest.raises(InputError, match=f"none of the vocabulary's 3 words has a vector.*'{words[0]}'.*{likely}"):
+        run(*DATA, dataset="own", own=own, sources=sources, embed_glove={"dim": 3})
+    assert not Path("artifacts/glove.safetensors").exists()
+
+
 def test_vectors_come_from_the_training_split_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = ["text,label,split", *(f"word{i} and film,{i % 2},train" for i in range(20)), "unheard,0,test", "of,1,test"]
@@ -87,6 +146,7 @@ def test_a_users_file_of_vectors_is_read(tmp_path: Path, monkeypatch: pytest.Mon
 def test_dvc_sees_an_edit_of_the_users_file_and_reruns_what_reads_it(project: Project, tmp_path: Path) -> None:
     own = csv_of(tmp_path / "own reviews.csv")
     project.edit({"dataset": "own", "own.reviews": str(own), "own.text": "评论", "own.label": "类别"})
+    project.edit({"build_vocab.tokenizer": "characters"})
     assert project.repro("tensorize") == ["download_imdb", "build_vocab", "tensorize"]
     assert project.repro("tensorize") == []
     csv_of(own, "这部电影非常好看")
@@ -95,6 +155,29 @@ def test_dvc_sees_an_edit_of_the_users_file_and_reruns_what_reads_it(project: Pr
     assert project.repro("tensorize") == ["download_imdb", "build_vocab", "tensorize"]
     texts = read_table(project.folder / "data/imdb/train.parquet")["text"].to_pylist()
     assert any("非常好看" in text for text in texts)
+
+
+def test_dvc_sees_an_edit_of_the_users_vectors_and_weights(project: Project, tmp_path: Path) -> None:
+    vectors, weights = tmp_path / "own vectors.vec", tmp_path / "weights.safetensors"
+    vectors.write_text("film 1 2 3\n")
+    weights.write_bytes((project.folder / "data/source_model.safetensors").read_bytes())
+    own = csv_of(tmp_path / "own reviews.csv")
+    project.edit({"dataset": "own", "own.reviews": str(own), "own.text": "评论", "own.label": "类别"})
+    project.edit({"sources.glove.own.urls": [str(vectors)], "embed_glove.dim": 3})
+    project.edit({"sources.source_model.own.urls": [str(weights)]})
+    stages = {"download_imdb", "fetch_glove", "fetch_source_model"}
+    assert set(project.repro("fetch_glove", "fetch_source_model")) == stages
+    assert project.repro("fetch_glove", "fetch_source_model") == []
+    vectors.write_text("film 4 5 6\n")
+    (changes,) = json.loads(project.dvc("status", "--json", "fetch_glove"))["fetch_glove"]
+    assert changes == {"changed deps": {str(vectors): "modified"}}
+    assert project.repro("fetch_glove", "fetch_source_model") == ["fetch_glove"]
+    assert vectors_of(read_table(project.folder / "data/glove.parquet")).tolist() == [[4, 5, 6]]
+    weights.touch()
+    assert project.repro("fetch_source_model") == []
+    weights.write_bytes(b"other weights")
+    (changes,) = json.loads(project.dvc("status", "--json", "fetch_source_model"))["fetch_source_model"]
+    assert changes == {"changed deps": {str(weights): "modified"}}
 
 
 def test_dvc_ends_with_one_message_at_a_relative_path_that_git_does_not_track(project: Project) -> None:

@@ -9,9 +9,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from stages.core.files import read_table, write_table
 from stages.evaluation.titles import ENSEMBLE, TEXT_MODELS, TITLES
 from stages.reporting.formats import duration
 from tests.project import STAGES, Project, cached
@@ -118,6 +120,20 @@ def test_it_comes_out_where_stages_were_run_by_hand(
     shutil.copytree(ready.folder / "artifacts", artifacts, ignore=shutil.ignore_patterns("costs"))
     import_module("stages.report").main(Path("data"), artifacts, tmp_path / "report.html")
     assert "Run by hand and not measured: download_imdb, build_vocab," in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_test_reviews_that_occur_in_training_are_counted(
+    ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ready.folder)
+    data = tmp_path / "data"
+    shutil.copytree("data", data)
+    train, test = (read_table(data / f"imdb/{split}.parquet") for split in ("train", "test"))
+    write_table(data / "imdb/train.parquet", pa.concat_tables([train, test.slice(0, 2)]))
+    import_module("stages.report").main(data, Path("artifacts"), tmp_path / "report.html")
+    line = f"2 of the {len(test):,} test reviews occur in the training split"
+    assert line in (tmp_path / "report.html").read_text("utf-8")
+    assert line[5:] not in (ready.folder / "artifacts/report.html").read_text("utf-8")
 
 
 # In a browser

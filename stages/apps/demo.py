@@ -21,8 +21,6 @@ from stages.evaluation.titles import ENSEMBLE, TITLES
 from stages.explain.grad_cam import heat_maps
 from stages.explain.overlay import overlay
 from stages.explain.reviews import attribute
-from stages.text.words.encoding import words_read
-from stages.text.words.tokens import tokenizer
 from stages.vision.batches.augmentation import central_view
 from stages.vision.reading.opening import plain
 
@@ -125,7 +123,7 @@ def explain_review(models: ReviewModels, text: str) -> list[Any]:
         ids = models.encode([text], config).ids
         added = attribute(model, config, ids, target, models.hardware).words.tolist()
         strongest = max(*map(abs, added), 1e-6)
-        words = words_read(tokenizer(config.tokenizer)([text]), config.max_len, config.keep)[0].as_py()[: len(added)]
+        words = models.words([text], config)[0].as_py()[: len(added)]
         shades = [(f"{word} ", value / strongest) for word, value in zip(words, added, strict=True)]
         found.append(shades)
     return found

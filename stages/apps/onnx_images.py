@@ -12,7 +12,7 @@ from stages.apps.onnx import Case, write_onnx
 from stages.inference.config import ImageConfig, Normalisation
 from stages.inference.device import Hardware
 from stages.inference.predict import predict
-from stages.vision.batches.augmentation import central_view
+from stages.vision.batches.augmentation import MAX_RATIO, central_view
 from stages.vision.batches.image_batches import eval_batches
 from stages.vision.batches.images import Images
 from stages.vision.networks import Classifier, load_image_model
@@ -20,11 +20,12 @@ from stages.vision.networks import Classifier, load_image_model
 CHECKED = 32  # images, evenly spread
 
 PREPROCESSING = (
-    "Turn the picture upright (EXIF) and to 8-bit RGB, what is transparent to white; reduce a shorter side of more "
-    "than 512 pixels to that (Lanczos). Then resize the shorter side to `resize` pixels (bilinear with antialiasing, "
-    "as Pillow does), and cut image_size by image_size pixels out of the middle. Input pictures, uint8 (batch, "
-    "image_size, image_size, 3): mean and standard deviation are applied inside. Output probabilities, float (batch, "
-    "classes)."
+    "Turn the picture upright (EXIF) and to 8-bit RGB, what is transparent to white, 16 bits by their upper 8; reduce "
+    f"a shorter side of more than 512 pixels to that (Lanczos). Of a picture more than {MAX_RATIO} times as long as "
+    f"wide keep the middle, {MAX_RATIO} times as long. Then resize the shorter side to `resize` pixels (bilinear with "
+    "antialiasing, as Pillow does), and cut image_size by image_size pixels out of the middle. Input pictures, uint8 "
+    "(batch, image_size, image_size, 3): mean and standard deviation are applied inside. Output probabilities, float "
+    "(batch, classes)."
 )
 
 

@@ -16,6 +16,7 @@ from stages.text.batches.review_batches import ReviewBatches
 from stages.text.batches.reviews import Reviews, read_reviews
 from stages.text.models.registry import load_text_model
 from stages.text.models.textcnn import TextCNN
+from stages.text.reading.breaks import REPLACEMENTS
 from stages.text.special import PAD_INDEX, UNK_INDEX
 from stages.text.words.vocabulary import read_vocabulary
 
@@ -55,15 +56,16 @@ def export_text_model(artifacts: Path, name: str, path: Path, hardware: Hardware
 
 
 def spelled_out(tokenizer: str) -> dict[str, Any]:
-    """Return a tokenizer of stages.text.words.tokens as regular expressions, for those who have not its code."""
+    """Return one_line and a tokenizer of text.words.tokens as regular expressions, for those without the code."""
+    breaks = [list(pair) for pair in REPLACEMENTS]  # as one_line
     if tokenizer == "whitespace":
-        return {"name": tokenizer, "replace_first": [["\n", ""]], "replace": [], "split": " "}
+        return {"name": tokenizer, "replace_first": breaks, "replace": [], "split": " "}
     if tokenizer == "characters":
-        return {"name": tokenizer, "replace_first": [], "replace": [[r"\s+", ""], ["(.)", r"\1 "]], "split": None}
+        return {"name": tokenizer, "replace_first": breaks, "replace": [[r"\s+", ""], ["(.)", r"\1 "]], "split": None}
     from torchtext.data.utils import _patterns, _replacements
 
     replace = [list(pair) for pair in zip(_patterns, _replacements, strict=True)]
-    return {"name": tokenizer, "replace_first": [], "replace": replace, "split": None}
+    return {"name": tokenizer, "replace_first": breaks, "replace": replace, "split": None}
 
 
 @torch.no_grad()

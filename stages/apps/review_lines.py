@@ -1,13 +1,18 @@
-"""Reviews from outside: texts, and files of a review a line, of which one line is in memory at a time."""
+"""Reviews from outside: texts, files of a review a line, and tables; one line or row is in memory at a time."""
 
+import codecs
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from stages.apps.inputs import LINES
 from stages.core.files import InputError
+from stages.sources.folders import suffix_of
+from stages.sources.gzip import GZIP_ERRORS, GzipFile
+from stages.sources.kinds import HEAD, other_kind
+from stages.sources.records import FOUND_OUT, SUFFIXES, EncodingError, Form, as_text, read_records
 
 MAX_LINE_BYTES = 1 << 20  # seventy times the longest real review
 
@@ -27,26 +32,56 @@ class Review:
         return {key: value for key, value in vars(self).items() if value is not None}
 
 
-def each_review(arguments: list[str]) -> Iterator[Review | InputError]:
-    """Yield the reviews in arguments, texts and names of files of a review a line; without any, in standard input.
+def each_review(arguments: list[str], column: str = "text", form: Form = FOUND_OUT) -> Iterator[Review | InputError]:
+    """Yield the reviews in arguments, texts and names of files; without any, in standard input, a line each.
 
-    What cannot be read is yielded as its InputError, and the rest follows.
+    `column` has the texts of a table, and `form` says how it is written. What cannot be read is yielded as its
+    InputError, and the rest follows.
     """
     if not arguments:
         yield from read_lines(sys.stdin.buffer, "standard input")
     for number, argument in enumerate(arguments, 1):
-        if Path(argument).suffix.lower() == LINES:
+        if (suffix := suffix_of(Path(argument).name)) in LINES:
             yield from _read_file(argument)
+        elif suffix in SUFFIXES:
+            yield from _read_table(argument, column, form)
         else:
             yield _review(argument.encode("utf-8", "surrogateescape"), f"review {number}")
 
 
 def _read_file(file: str) -> Iterator[Review | InputError]:
+    packed = Path(file).suffix.lower() == ".gz"
     try:
-        with Path(file).open("rb") as stream:
-            yield from read_lines(stream, file)
-    except OSError as problem:
-        yield InputError(f"{file}: {problem.strerror}")
+        with cast("BinaryIO", GzipFile(file)) if packed else Path(file).open("rb") as stream:
+            start = stream.read(HEAD)
+            stream.seek(0)
+            if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                yield InputError(f"{file}: text in UTF-16; save it as UTF-8")
+            elif kind := other_kind(start):
+                yield InputError(f"{file}: {kind[0]}; expected text, a review a line")
+            else:
+                yield from read_lines(stream, file)
+    except (OSError, EOFError, *GZIP_ERRORS) as problem:
+        yield InputError(f"{file}: {getattr(problem, 'strerror', None) or problem}")
+
+
+def _read_table(file: str, column: str, form: Form) -> Iterator[Review | InputError]:
+    number = undecoded = 0
+    try:
+        for number, record in read_records(Path(file), {column: "--column"}, form):
+            place = f"{file}, line {number}"
+            try:
+                text = as_text(place, column, record[column], form)
+            except InputError as problem:
+                undecoded += isinstance(problem, EncodingError)
+                if undecoded < 2 or not isinstance(problem, EncodingError):
+                    yield problem
+                continue
+            yield Review(text, file, number) if text.strip() else InputError(f"{place} is empty; expected a review")
+    except InputError as problem:
+        yield InputError(f"{problem}\nthe rest of {file} was not read") if number else problem
+    if undecoded > 1:
+        yield InputError(f"{file}: {undecoded - 1:,} more rows are not UTF-8")
 
 
 def read_lines(stream: BinaryIO, file: str) -> Iterator[Review | InputError]:

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from stages.apps.inputs import TABLE
 from stages.apps.predictions import Prediction
 from stages.apps.review_lines import Review
 from stages.apps.review_models import ReviewModels
 from stages.core.files import InputError, read_row_groups
 from stages.engine.row_groups import each_row_group
 from stages.inference.device import prepare
+from stages.sources.records import PARQUET, check_columns
 from stages.text.batches.review_batches import EVAL_BATCH
 
 if TYPE_CHECKING:
@@ -46,24 +47,31 @@ class WorkersModels:
 
 
 def are_tables(arguments: list[str]) -> bool:
-    """Return whether these are tables; raises InputError if some are and some are not."""
-    tables = [name for name in arguments if name.lower().endswith(TABLE)]
+    """Return whether these are Parquet files; raises InputError if some are and some are not."""
+    tables = [name for name in arguments if name.lower().endswith(PARQUET)]
     if tables and tables != arguments:
-        raise InputError(f"{tables[0]} and other reviews in one command; expected tables alone, or none")
+        raise InputError(f"{tables[0]} and other reviews in one command; expected Parquet files alone, or none")
     return bool(tables)
 
 
 def predict_tables(
-    files: list[str], artifacts: Path, names: list[str], device: str, engine: "Engine"
+    files: list[str], column: str, artifacts: Path, names: list[str], device: str, engine: "Engine"
 ) -> Iterator[PredictedReview | InputError]:
     """Yield the reviews of Parquet files with the predictions of the models of these names, in the rows' order.
 
-    What cannot be read is yielded as its InputError, and the rest follows.
+    `column` has the texts. What cannot be read is yielded as its InputError, and the rest follows.
     """
-    models = {"artifacts": artifacts.resolve(), "names": tuple(names), "device": device, "run": uuid4().hex}
+    models = {
+        "column": column,
+        "artifacts": artifacts.resolve(),
+        "names": tuple(names),
+        "device": device,
+        "run": uuid4().hex,
+    }
     for file in files:
         rows = count(1)
         try:
+            _check_column(Path(file), column)
             # A row group is work enough to start workers for
             for part in each_row_group(Path(file), partial(predict_row_group, **models), engine, few=1):
                 for (text, prediction), row in zip(part, rows):  # noqa: B905, rows have no end
@@ -73,17 +81,29 @@ def predict_tables(
             yield problem
 
 
+def _check_column(file: Path, column: str) -> None:
+    """Raise InputError unless a column of this name is there, and holds strings of whatever type."""
+    try:
+        schema = pq.read_schema(file)
+    except (OSError, pa.ArrowException) as problem:
+        raise InputError(f"{file}: {problem if file.exists() else 'no such file'}") from problem
+    check_columns(file, {column: "--column"}, schema.names)
+    kind = found = schema.field(column).type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if not any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
+        raise InputError(f"{file}: its column {column} holds {found}; expected strings")
+
+
 def predict_row_group(
-    path: Path, group: int, *, artifacts: Path, names: tuple[str, ...], device: str, run: str
+    path: Path, group: int, *, column: str, artifacts: Path, names: tuple[str, ...], device: str, run: str
 ) -> list[tuple[str, Prediction | None]]:
     """Return the texts of a row group and their predictions, None for an empty text.
 
     `run` differs from command to command: a cluster's worker outlives them, and the models may have changed.
     """
-    (table,) = read_row_groups(path, ["text"], [group])
-    if not pa.types.is_string(table["text"].type) and not pa.types.is_large_string(table["text"].type):
-        raise InputError(f"{path}: its column text holds {table['text'].type}; expected strings")
-    texts = [text or "" for text in table["text"].to_pylist()]
+    (table,) = read_row_groups(path, [column], [group])
+    texts = [text or "" for text in table[column].to_pylist()]
     reviews = [Review(text) for text in texts if text.strip()]
     predictions = iter(_models(artifacts, names, device, run).predict(reviews) if reviews else [])
     return [(text, next(predictions) if text.strip() else None) for text in texts]

@@ -70,10 +70,30 @@ def _with_address(engine: "Engine") -> "Engine":
     return engine
 
 
+def _without_tilde(path: str) -> str:
+    if path.startswith("~"):
+        raise ValueError("a whole path")
+    return path
+
+
 def _embedded_alone(urls: list[Any]) -> list[Any]:
     if "embedded" in urls and len(urls) > 1:  # it is always there: no other would be tried
         raise ValueError("embedded alone")
     return urls
+
+
+def _one_path(urls: list[str]) -> list[str]:
+    if any(not url or "://" in url for url in urls):
+        raise ValueError("a path")
+    return urls
+
+
+def _known_encoding(name: str | None) -> str | None:
+    try:
+        "".encode(name or "utf-8")
+    except LookupError as problem:
+        raise ValueError("an encoding that Python knows") from problem
+    return name
 
 
 def _allowed(text: str, **limits: Any) -> Any:
@@ -115,7 +135,11 @@ HashOrNull = Annotated[
     str | None,
     _allowed("sha256:… or sha1:… in hexadecimal, or null", pattern=r"^(sha256:[0-9a-f]{64}|sha1:[0-9a-f]{40})$"),
 ]
-FilePath = Annotated[str, _allowed("the path of a file or folder", min_length=1)]
+FilePath = Annotated[
+    str,
+    AfterValidator(_without_tilde),
+    _allowed("the path of a file or folder, without ~, which DVC would not resolve", min_length=1),
+]
 Column = Annotated[str, _allowed("the name of a column", min_length=1)]
 Address = Annotated[str, _allowed("an http(s) address, a path or embedded", min_length=1)]
 SchedulerOrNull = Annotated[str | None, _allowed("a scheduler's address, as tcp://host:8786, or null", min_length=1)]
@@ -155,8 +179,21 @@ class Datasets(Section):
     full: Source
 
 
+class OwnSource(Section):
+    """A file of the user's. DVC watches the one path in `urls`, which therefore is no address: that is `download`."""
+
+    urls: Annotated[
+        list[str],
+        AfterValidator(_one_path),
+        _allowed("one path, or embedded; an http(s) address stands in download", min_length=1, max_length=1),
+    ]
+    download: Annotated[str | None, _allowed("an http(s) address, or null", pattern=r"^https?://")]
+    hash: HashOrNull
+    size: CountOrNull
+
+
 class Vectors(Datasets):
-    own: Source
+    own: OwnSource
 
 
 class SourceModel(Source):
@@ -164,10 +201,15 @@ class SourceModel(Source):
     std: Std
 
 
+class OwnSourceModel(OwnSource):
+    mean: Mean
+    std: Std
+
+
 class SourceModels(Section):
     sample: SourceModel
     full: SourceModel
-    own: SourceModel
+    own: OwnSourceModel
 
 
 class Sources(Section):
@@ -184,7 +226,10 @@ class Own(Section):
     text: Column
     label: Column
     split: Annotated[str | None, _allowed("the name of a column, or null", min_length=1)]
+    encoding: Annotated[str | None, AfterValidator(_known_encoding), _allowed("an encoding, such as cp1252, or null")]
+    delimiter: Annotated[str | None, _allowed("one letter, tab, or null", pattern=r"^(tab|[^\n\r\"])$")]
     pictures: FilePath
+    skip_bad: Switch
     test_fraction: Fraction
     seed: Seed
 
@@ -410,6 +455,9 @@ def main(argv: list[str] | None = None, prog: str = "python -m stages.config.par
     with exit_on_error():
         load_params()
     print("params.yaml: ok")
+    here = Path.cwd()
+    if not any((folder / ".git").exists() for folder in (here, *here.parents)):
+        print("note: no git repository: run `dvc config core.no_scm true`, then `dvc repro`; `dvc exp` needs git")
 
 
 if __name__ == "__main__":

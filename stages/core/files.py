@@ -60,10 +60,10 @@ def write_csv(path: Path, table: pa.Table) -> None:
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Raises InputError if the file is missing, is not Parquet or lacks one of `columns`."""
-    try:
-        return pq.read_table(path, columns=columns)
-    except (OSError, pa.ArrowException, KeyError) as problem:
-        raise unreadable(path, problem) from problem
+    with _opened(path) as file:  # not pq.read_table, which imports pyarrow.dataset
+        names = file.schema_arrow.names if columns is None else columns
+        _check_columns(file, names)
+        return file.read(names).select(names)
 
 
 def row_groups(path: Path) -> int:
@@ -75,10 +75,14 @@ def row_groups(path: Path) -> int:
 def read_row_groups(path: Path, columns: list[str], groups: Sequence[int] | None = None) -> Iterator[pa.Table]:
     """Yield a table's row groups, or some of them; raises InputError as read_table does."""
     with _opened(path) as file:
-        if missing := set(columns) - set(file.schema_arrow.names):
-            raise pa.ArrowInvalid(f"no column {', '.join(sorted(missing))}")
+        _check_columns(file, columns)
         for group in range(file.num_row_groups) if groups is None else groups:
             yield file.read_row_group(group, columns)
+
+
+def _check_columns(file: pq.ParquetFile, columns: list[str]) -> None:
+    if missing := set(columns) - set(file.schema_arrow.names):
+        raise pa.ArrowInvalid(f"no column {', '.join(sorted(missing))}")
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.metrics import precision_recall_fscore_support, recall_score, roc_auc_score, roc_curve
 
 from stages.evaluation.calibration import calibration_error
 
@@ -20,6 +19,9 @@ def measure(probabilities: np.ndarray, labels: np.ndarray, loss: float, classes:
     probabilities (examples, classes), labels (examples,). Of two classes the second is the positive one; of more,
     F1, ROC AUC, precision and recall are means over the classes, each against the rest.
     """
+    # Here: the report imports this module for `accuracy` alone
+    from sklearn.metrics import precision_recall_fscore_support, recall_score, roc_auc_score
+
     predicted = probabilities.argmax(1)
     binary = probabilities.shape[1] == 2
     precision, recall, f1, _ = precision_recall_fscore_support(
@@ -74,6 +76,8 @@ def mean_roc(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str, fl
 
 
 def _thinned_roc(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.metrics import roc_curve
+
     false_positive, true_positive, _ = roc_curve(positive, scores)
     return _thinned(false_positive, true_positive)
 

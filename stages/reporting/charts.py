@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 # What matplotlib draws -> what the page's style sheet defines
 INK, LINE, PAPER = "#010101", "#010102", "#010103"
-MODELS = ("#010104", "#010105", "#010106", "#010107")
+MODELS = ("#010104", "#010105", "#010106", "#010107", "#010108")
 THEME = {
     INK: "currentColor",
     LINE: "var(--line)",

@@ -1,17 +1,19 @@
 """The page's part on reviews: the text models on the test split."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from stages.core.files import read_json, read_table
+from stages.core.files import read_json, read_row_groups, read_table
 from stages.evaluation.titles import TEXT_MODELS, TITLES
 from stages.explain.ngrams import weightiest
 from stages.inference.device import Hardware
 from stages.reporting.examples import review_examples
 from stages.reporting.predictions import confident_mistakes, confusion, mix_ups, predictions_of, typical
 from stages.reporting.results import learning_curves, length_chart, read_trained, reliability_chart, roc_chart
+from stages.sources.repeats import repeated
 from stages.text.batches.reviews import read_reviews
 from stages.text.models.linear import LinearModel
 from stages.text.models.registry import load_text_model
@@ -48,6 +50,7 @@ def review_part(data: Path, artifacts: Path, hardware: Hardware) -> dict[str, An
         models.append(entry)
     return {
         "count": len(reviews),
+        "repeated": len(repeated(_texts(data / "imdb/train.parquet"), texts["text"].to_pylist())),
         "classes": reviews.classes,
         "models": models,
         "pairs": found["pairs"],
@@ -60,6 +63,11 @@ def review_part(data: Path, artifacts: Path, hardware: Hardware) -> dict[str, An
             "length": length_chart(predictions, reviews.offsets.diff().numpy()),
         },
     }
+
+
+def _texts(path: Path) -> Iterator[str]:
+    for table in read_row_groups(path, ["text"]):
+        yield from table["text"].to_pylist()
 
 
 def weightiest_ngrams(model: nn.Module, classes: list[str], vocab: Path) -> list[dict[str, Any]]:

@@ -10,41 +10,37 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from functools import cache
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
 from stages.sample.draw import Draw
-from stages.sample.grammar import CAST, GRADED, NEUTRAL, ONCE, TONED
+from stages.sample.grammar import Writer, opposite
 from stages.sample.vectors import vector_lines
 
-REVIEWS = {"train": 1000, "test": 500}  # per class
+REVIEWS = {"train": 2500, "test": 500}  # per class
 UNSUP = 40  # unlabelled reviews in the archive
 UNSUP_FOR_VECTORS = 500  # unlabelled reviews that the vectors are made from, those in the archive among them
 BLURBS = 3000  # lists of like opinions, for the vectors alone
-RATINGS = {"pos": (7, 8, 9, 10), "neg": (4, 3, 2, 1)}  # from weak to strong
+RATINGS = ((7, 8, 9, 10), (4, 3, 2, 1))  # of praise and of blame, from weak to strong
 SEEDS = {"train": 1, "test": 2, "unsup": 3, "blurbs": 4}
 
-WORDS = (45, 165)  # where a review stops to grow; with its last sentences it ends within 40 to 200
-KEPT = {  # percent of the draws of a marked entry that stand
-    "train": {"*": 8, "+": 0},
-    "test": {"*": 100, "+": 100},
-    "unsup": {"*": 50, "+": 0},
-}
-AGREES = (70, 80, 88, 95)  # percent of aspects that share the verdict's tone, from weak to strong
-OPENS = 40  # percent of reviews that open with a verdict too
-PLAN = (
-    *("scene",) * 3,
-    *("remark",) * 2,
-    *("aspect",) * 7,
-    *("mixed",) * 2,
-    *("claim",) * 2,
-    *("rivalry",) * 1,
-)  # what a sentence of the body is, each as likely as the next
+SIZES = {"short": 20, "medium": 6, "long": 3}  # how likely each is
+WORDS = {"medium": (25, 100), "long": (90, 340)}  # where a review stops to grow
+SENTENCES = (1, 1, 1, 2, 3, 4)  # of a short review
+ALONE = {"verdict": 10, "aspect": 6, "headline": 3, "say": 3, "nearly": 1, "mixed": 1, "rivalry": 1}  # of what kinds
+OPINIONS = {"aspect": 14, "say": 4, "nearly": 2, "verdict": 2, "mixed": 1, "rivalry": 1}  # those of a longer one
+PLAIN = {"medium": (0, 45), "long": (20, 60)}  # percent of sentences without an opinion, least and most
+AGREES = (76, 84, 91, 97)  # percent of opinions that share the review's tone, from weak to strong
+OPEN_WORDS = 8  # words of a sentence that is wholly in the tone's own list, about
+OPENS, CLOSES = 35, 60  # percent of longer reviews that open, and that close, with a verdict
 
-SLOT = re.compile(r"\{([~?]?)(\w+)\}")
-ARTICLE = re.compile(r"\b([Aa]) (?=[aeiou])")
+# How people type
+STOPS = (".",) * 15 + ("!",) * 4 + ("...",)
+QUIET_STOPS = (".",) * 30 + ("...",)
+ARTICLE = re.compile(r"\b([Aa]) (?=(?!uni|use|one\b|one-|euro)[aeiou]|hon|8|11)")
+TYPOS = 1  # percent of words
+LOWER_CASE, SPACED = 8, 6  # percent of reviews, in lower case and with spaces before punctuation
+NO_STOP = 30  # percent of single sentences
 MTIME = 1306000000  # May 2011, when the original was packed
 README = "Sample reviews in the layout of the Large Movie Review Dataset. Made by a grammar: nobody wrote them.\n"
 
@@ -54,72 +50,75 @@ class Review(NamedTuple):
     text: str
 
 
-@cache
-def parse(entry: str) -> tuple[str, tuple[str, ...]]:
-    """The mark of `entry`, and its pieces: text, tone, symbol, text, tone, symbol, …, text."""
-    mark = entry[0] if entry[0] in "*+" else ""
-    return mark, tuple(SLOT.split(entry.removeprefix(mark)))
+class Outline(NamedTuple):
+    """A review before its tone is known: its writer and its frames, in which toned slots are still open."""
+
+    writer: Writer
+    frames: list[str]
+    strength: int
 
 
-class Writer:
-    """Writes one review: holds its cast and what it has already said. `tone` is 0 for praise, 1 for blame."""
-
-    def __init__(self, draw: Draw, strong: bool, half: str) -> None:
-        self.draw, self.strong, self.kept = draw, strong, KEPT[half]
-        self.cast: dict[str, str] = {}
-        self.said: set[str] = set()
-
-    def fill(self, symbol: str, tone: int) -> str:
-        """A text for `symbol`, its slots filled too."""
-        if symbol in self.cast:
-            return self.cast[symbol]
-        first, *rest = self.pick(symbol, tone)
-        text = first
-        for mark, slot, after in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
-            slot_tone = {"": tone, "~": 1 - tone, "?": self.draw.below(2)}[mark]
-            text += self.fill(slot, slot_tone) + after
-        if symbol in CAST:
-            self.cast[symbol] = text
-        return text
-
-    def pick(self, symbol: str, tone: int) -> tuple[str, ...]:
-        """The pieces of one entry of `symbol`, if possible one that was not said before."""
-        entries = TONED[symbol][tone] if symbol in TONED else NEUTRAL[symbol]
-        for trial in count():
-            entry = entries[self.index(symbol, len(entries))]
-            mark, pieces = parse(entry)
-            if mark and not self.draw.chance(self.kept[mark]):
-                continue
-            if symbol not in ONCE or entry not in self.said or trial > 20:
-                break
-        self.said.add(entry)
-        return pieces
-
-    def index(self, symbol: str, size: int) -> int:
-        if symbol not in GRADED:
-            return self.draw.below(size)
-        one, other = self.draw.below(size), self.draw.below(size)
-        return max(one, other) if self.strong else min(one, other)
-
-    def sentence(self, symbol: str, tone: int) -> str:
-        text = ARTICLE.sub(r"\1n ", self.fill(symbol, tone))
-        stop = "" if text.endswith("!") else "."
-        return text[0].upper() + text[1:] + stop
+def pick_kind(draw: Draw, likely: dict[str, int]) -> str:
+    return draw.pick([kind for kind, times in likely.items() for _ in range(times)])
 
 
-def compose(draw: Draw, tone: int, strength: int, half: str) -> str:
-    """One review: plot, aspects for and against, hearsay, and a verdict at its end, maybe at its start too."""
-    writer = Writer(draw, strength >= 2, half)
-    target = WORDS[0] + min(draw.below(WORDS[1] - WORDS[0]), draw.below(WORDS[1] - WORDS[0]))
-    sentences = [writer.sentence("remark" if draw.chance(50) else "scene", tone)]
-    while sum(len(sentence.split()) for sentence in sentences) < target:
-        kind = PLAN[draw.below(len(PLAN))]
-        agrees = kind not in ("aspect", "mixed") or draw.chance(AGREES[strength])
-        sentences.append(writer.sentence(kind, tone if agrees else 1 - tone))
+def outline(draw: Draw) -> Outline:
+    """Draw what a review speaks of: the story, the circumstances, opinions for and against, verdicts."""
+    writer, strength = Writer(draw), draw.below(4)
+    size = pick_kind(draw, SIZES)
+    if size == "short":
+        frames = [writer.frame(pick_kind(draw, ALONE)) for _ in range(draw.pick(SENTENCES))]
+        return Outline(writer, frames, strength)
+    least, most = WORDS[size]
+    target = min(draw.between(least, most), draw.between(least, most))
+    plain = draw.between(*PLAIN[size])
+    frames: list[str] = []
+    words = 0
+    while words < target:
+        if draw.chance(plain):
+            frame = writer.frame("plain")
+        else:
+            frame = writer.frame(pick_kind(draw, OPINIONS))
+            if not draw.chance(AGREES[strength]):
+                frame = opposite(frame)
+        frames.append(frame)
+        words += frame.count(" ") + (OPEN_WORDS if frame in ("{say}", "{nearly}") else 1)
     if draw.chance(OPENS):
-        sentences.insert(draw.below(2), writer.sentence("verdict", tone))
-    sentences.append(writer.sentence("verdict", tone))
-    return join(draw, sentences)
+        frames.insert(0, writer.frame("verdict"))
+    if draw.chance(CLOSES) or len(frames) == 1:
+        frames.append(writer.frame("verdict"))
+    return Outline(writer, frames, strength)
+
+
+def written(plan: Outline, tone: int) -> str:
+    """Write the review of an outline in one tone, the way people type."""
+    draw = plan.writer.draw
+    sentences = [sentence(draw, plan.writer.fill(frame, tone), "{" in frame) for frame in plan.frames]
+    if len(sentences) == 1 and draw.chance(NO_STOP):
+        sentences = [sentences[0].rstrip(".")]
+    text = join(draw, sentences)
+    if draw.chance(LOWER_CASE):
+        text = text.lower()
+    if draw.chance(SPACED):
+        text = re.sub(r"([.,!?]+)(?= |$)", r" \1", text)
+    return " ".join(typo(draw, word) for word in text.split(" "))
+
+
+def sentence(draw: Draw, text: str, is_opinion: bool) -> str:
+    text = ARTICLE.sub(r"\1n ", text)
+    text = text[:1].upper() + text[1:]
+    if text.endswith(("!", "?", ".")):
+        return text
+    return text + draw.pick(STOPS if is_opinion else QUIET_STOPS)
+
+
+def typo(draw: Draw, word: str) -> str:
+    """`word`, or in few cases what fast fingers make of it."""
+    if len(word) < 4 or not word.isalpha() or not draw.chance(TYPOS):
+        return word
+    place = draw.between(1, len(word) - 2)
+    a, b = word[place], word[place + 1]
+    return word[:place] + draw.pick((b + a, a, b, a + a + b)) + word[place + 2 :]
 
 
 def join(draw: Draw, sentences: list[str]) -> str:
@@ -132,26 +131,27 @@ def join(draw: Draw, sentences: list[str]) -> str:
     return text
 
 
-def labelled(half: str) -> Iterator[Review]:
-    draw = Draw(SEEDS[half])
-    for number in range(REVIEWS[half]):
+def labelled(split: str) -> Iterator[Review]:
+    """Two reviews of each outline, one of praise and one of blame: what they share cannot tell the label."""
+    draw = Draw(SEEDS[split])
+    for number in range(REVIEWS[split]):
+        plan = outline(draw)
         for tone, label in enumerate(("pos", "neg")):
-            strength = draw.below(4)
-            text = compose(draw, tone, strength, half)
-            yield Review(f"{half}/{label}/{number}_{RATINGS[label][strength]}", text)
+            yield Review(f"{split}/{label}/{number}_{RATINGS[tone][plan.strength]}", written(plan, tone))
 
 
 def unlabelled(number: int) -> Iterator[Review]:
     draw = Draw(SEEDS["unsup"])
     for index in range(number):
-        yield Review(f"train/unsup/{index}_0", compose(draw, draw.below(2), draw.below(4), "unsup"))
+        yield Review(f"train/unsup/{index}_0", written(outline(draw), draw.below(2)))
 
 
 def blurbs(number: int) -> Iterator[str]:
     """Short lists of like opinions: the vectors' source is wider than reviews, as that of the real ones."""
     draw = Draw(SEEDS["blurbs"])
     for _ in range(number):
-        yield Writer(draw, draw.chance(50), "unsup").sentence("blurb", draw.below(2))
+        writer = Writer(draw)
+        yield writer.fill(writer.frame("blurb"), draw.below(2))
 
 
 def write_imdb(path: Path) -> None:

@@ -99,7 +99,7 @@ def write_source_model(path: Path, arch: str) -> None:
     network = network.to(hardware.device).to(memory_format=torch.channels_last)
     images, labels = draw_objects()
     batches = DrawnBatches(images.to(hardware.device), labels.to(hardware.device))
-    optimizer = torch.optim.Adam(network.parameters(), RATES[0])
+    optimizer = torch.optim.Adam(network.parameters(), RATES[0], fused=True)
 
     def set_rate(history: History) -> None:
         optimizer.param_groups[0]["lr"] = RATES[min(len(history.rows), len(RATES) - 1)]

@@ -12,13 +12,17 @@ from collections.abc import Iterator
 from math import isqrt
 from operator import mul
 
-TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)?|[^\w\s]")  # GloVe's way: punctuation stands apart
+import numpy as np
+from scipy.sparse import csr_array
+
+TOKEN = re.compile(r"[^\W_]+(?:['-][^\W_]+)*|[^\w\s]")  # GloVe's way: punctuation stands apart
 DIMENSIONS = 100
 SIGNS = 10  # entries of a signature that are +1 or -1
 WINDOW = 5  # words on either side
 MIN_COUNT = 5  # a word that is rarer has no vector
 COMMON = 100  # the most frequent words, which all have a vector
 LEFT_OUT = 16  # of the others one in so many has none: the real vectors lack words too
+WORD, MARK = 4, 1  # weights of the parts of "great!"
 UNIT = 1_000_000  # 6 decimals
 NORM = 6 * UNIT  # every vector's length, about as in GloVe
 SCALE = 64  # fixed point of the weights
@@ -28,17 +32,26 @@ Weights = dict[str, dict[str, int]]
 
 
 def vector_lines(texts: list[str]) -> Iterator[str]:
-    """The lines of a GloVe text file, the most frequent word first."""
-    sentences = [TOKEN.findall(text.lower().replace("<br />", " ")) for text in texts]
+    """The lines of a GloVe text file, the most frequent word first; then the words that punctuation sticks to."""
+    texts = [text.lower() for text in texts]
+    sentences = [TOKEN.findall(text.replace("<br />", " ")) for text in texts]
     counts = Counter(word for sentence in sentences for word in sentence)
     words = sorted((word for word, n in counts.items() if n >= MIN_COUNT), key=lambda word: (-counts[word], word))
     weights = associations(sentences, words, counts)
     vectors = {word: signature(word) for word in words}
     for _ in range(2):
         vectors = centred(smoothed(vectors, weights))
-    for rank, word in enumerate(words):
-        if rank < COMMON or digest(word)[-1] % LEFT_OUT:
-            yield " ".join([word, *map(decimal, vectors[word])])
+    kept = {word for rank, word in enumerate(words) if rank < COMMON or digest(word)[-1] % LEFT_OUT}
+    tokens = Counter(token for text in texts for token in text.split())
+    glued = [token for token, n in tokens.items() if n >= MIN_COUNT and token not in vectors]
+    parts = {token: found for token in sorted(glued) if kept.issuperset(found := TOKEN.findall(token))}
+    for word in words:
+        if word in kept:
+            yield line(word, vectors[word])
+    for token, found in parts.items():
+        yield line(
+            token, summed([vectors[part] for part in found], [WORD if part[0].isalnum() else MARK for part in found])
+        )
 
 
 def associations(sentences: list[list[str]], words: list[str], counts: Counter[str]) -> Weights:
@@ -77,12 +90,20 @@ def signature(word: str) -> Vector:
 
 
 def smoothed(vectors: dict[str, Vector], weights: Weights) -> dict[str, Vector]:
-    """For each word the weighed sum of its neighbours' vectors."""
-    result = {}
-    for word, neighbours in weights.items():
-        columns = zip(*(vectors[other] for other in neighbours), strict=True)
-        result[word] = scaled([sum(map(mul, column, neighbours.values())) for column in columns])
-    return result
+    """For each word the weighed sum of its neighbours' vectors, in 64-bit integers: exact, whatever the order."""
+    places = {word: place for place, word in enumerate(vectors)}
+    columns = [places[other] for neighbours in weights.values() for other in neighbours]
+    values = [weight for neighbours in weights.values() for weight in neighbours.values()]
+    ends = np.cumsum([0, *map(len, weights.values())])
+    shape = (len(places), len(places))
+    matrix = csr_array((np.array(values, np.int64), np.array(columns, np.int64), ends), shape)
+    sums = matrix @ np.array(list(vectors.values()), np.int64)
+    return {word: scaled(row) for word, row in zip(vectors, sums.tolist(), strict=True)}
+
+
+def summed(vectors: list[Vector], weights: list[int]) -> Vector:
+    """The weighed sum of a few vectors."""
+    return scaled([sum(map(mul, column, weights)) for column in zip(*vectors, strict=True)])
 
 
 def centred(vectors: dict[str, Vector]) -> dict[str, Vector]:
@@ -95,6 +116,10 @@ def scaled(vector: Vector) -> Vector:
     """`vector` at length `NORM`; rounded down, as all here."""
     length = isqrt(sum(value * value for value in vector)) or 1
     return [value * NORM // length for value in vector]
+
+
+def line(word: str, vector: Vector) -> str:
+    return " ".join([word, *map(decimal, vector)])
 
 
 def decimal(value: int) -> str:

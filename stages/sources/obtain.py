@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from stages.core.cache import cache_errors, cache_folder, locked, running_code
 from stages.core.files import replacing
 from stages.sources.fetch import Mirror, fetch
+from stages.sources.user_data import user_path
 
 if TYPE_CHECKING:
-    from stages.config.params import Source
+    from stages.config.params import OwnSource, Source
 
 EMBEDDED = "embedded"
 
@@ -22,19 +23,30 @@ No network? "dataset: sample" in params.yaml needs none. Or point at a copy of t
     -S sources.{name}.{dataset}.hash=null -S sources.{name}.{dataset}.size=null"""
 
 
-def obtain(name: str, dataset: str, source: "Source", embedded: Callable[..., None], *arguments: str) -> Path:
+def is_embedded(source: "Source | OwnSource") -> bool:
+    """Return whether the source's file is made here."""
+    return EMBEDDED in source.urls and not getattr(source, "download", None)
+
+
+def obtain(
+    name: str, dataset: str, source: "Source | OwnSource", embedded: Callable[..., None], *arguments: str
+) -> Path:
     """Return the path of the source's file: fetched, or made by `embedded` where the source says so.
 
     `embedded` is called with the path to write and `arguments`.
 
-    Raises InputError if no mirror has the file.
+    Raises InputError if no mirror has the file, and for a relative path of the user's that git does not track.
     """
-    if EMBEDDED in source.urls:
+    if is_embedded(source):
         return _made(embedded, *arguments)
+    address = getattr(source, "download", None)
     mirrors = [
         Mirror(url, source.hash, source.size) if isinstance(url, str) else Mirror(url.url, url.hash, url.size)
-        for url in source.urls
+        for url in ([address] if address else source.urls)
     ]
+    if dataset == "own" and not address:
+        for mirror in mirrors:
+            user_path(f"sources.{name}.own.urls", mirror.url)
     return fetch(name, mirrors, _HINT.format(name=name, dataset=dataset))
 
 

@@ -1,29 +1,16 @@
-"""Labelled texts from the user's CSV, TSV, JSONL or Parquet file, in a train and a test split.
+"""Labelled texts from the user's CSV, TSV, JSONL or Parquet file, in a train and a test split."""
 
-Read by the standard library's CSV and JSON readers, not Arrow's: they report the line of an error, refuse a stray
-quote, and leave a number as it is written.
-"""
-
-import csv
-import io
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from stages.core.cache import log
 from stages.core.files import InputError
-from stages.sources.gzip import GZIP_ERRORS, GzipFile
+from stages.sources.labels import blanks, doubts
+from stages.sources.records import FOUND_OUT, PARQUET, Form, as_text, read_records, some
+from stages.sources.repeats import same_text
 from stages.sources.user_data import SPLITS, draw_test_split
-
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")  # the first three also with .gz behind
-MAX_LETTERS = 1 << 24  # of a field: a thousand times the longest real review
-SHOWN = 5  # places, names or classes that a message lists
-
-Records = Iterator[tuple[int, dict[str, Any]]]  # each row's line, and its values by column
 
 
 class Columns(NamedTuple):
@@ -34,152 +21,67 @@ class Columns(NamedTuple):
     split: str | None  # None: no column says which split a row belongs to
 
 
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "test": "test", "testing": "test",
+    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
+}  # fmt: skip
+
+
 class Row(NamedTuple):
     number: int  # of the line where the row starts, from 1; in Parquet of the row
-    text: str  # line breaks replaced by spaces
-    label: str  # as it is written
-    split: str | None
+    text: str
+    label: str  # as it is written, without blanks around it
+    split: str | None  # "train" | "test" | "validation": a part of the training split
 
 
-def read_labelled_texts(file: Path, columns: Columns, fraction: float, seed: int) -> dict[str, list[Row]]:
+def read_labelled_texts(
+    file: Path, columns: Columns, fraction: float, seed: int, form: Form = FOUND_OUT
+) -> dict[str, list[Row]]:
     """Read the rows of a file, whose suffix tells its format; return them by split.
 
-    Without a split column, `fraction` of each class is drawn for the test split.
+    Without a split column, `fraction` of each class is drawn for the test split; texts that are the same come into one
+    split. Prints warnings of what may not be meant.
 
     Raises InputError, with the line where there is one, if the file has another format, lacks a column or a value, or
     unless both splits have the same two classes or more.
     """
-    rows = list(_rows(file, columns))
+    rows = list(_rows(file, columns, form))
     _check_classes(file, columns, rows)
     if columns.split is None:
         contents = (row.text.encode() for row in rows)
-        drawn = draw_test_split(file, [row.label for row in rows], contents, fraction, seed)
+        same = (same_text(row.text) for row in rows)
+        drawn = draw_test_split(file, [row.label for row in rows], contents, fraction, seed, same)
         splits = {split: [row for i, row in enumerate(rows) if (i in drawn) == (split == "test")] for split in SPLITS}
     else:
-        splits = {split: [row for row in rows if row.split == split] for split in SPLITS}
+        splits = {split: [row for row in rows if (row.split == "test") == (split == "test")] for split in SPLITS}
         _check_splits(file, splits)
     return splits
 
 
-def _rows(file: Path, columns: Columns) -> Iterator[Row]:
-    unit = "row" if file.suffix.lower() == ".parquet" else "line"
-    gaps: dict[str, list[int]] = {name: [] for name in columns if name}
-    for number, record in _records(file, columns):
+def _rows(file: Path, columns: Columns, form: Form) -> Iterator[Row]:
+    unit = "row" if file.suffix.lower() == PARQUET else "line"
+    wanted = {name: f"own.{key} in params.yaml" for key, name in columns._asdict().items() if name}
+    gaps: dict[str, list[int]] = {name: [] for name in wanted}
+    labels: Counter[str] = Counter()  # as written
+    for number, record in read_records(file, wanted, form, columns.label):
         place = f"{file}, {unit} {number}"
-        values = {name: _written(place, name, record[name]) for name in gaps}
+        values = {name: as_text(place, name, record[name], form) for name in gaps}
         for name, value in values.items():
             if not value.strip():
                 gaps[name].append(number)
-        text = " ".join(values[columns.text].splitlines())  # the textbook's tokenizer would join the words at a break
         split = values[columns.split].strip().lower() if columns.split else None
-        if split and split not in SPLITS:
-            raise InputError(f"{place}: {split!r} in column {columns.split!r}; expected train or test")
-        yield Row(number, text, values[columns.label].strip(), split)
+        if split and split not in SPLIT_NAMES:
+            raise InputError(f"{place}: {split!r} in column {columns.split!r}; expected train, test or validation")
+        split = SPLIT_NAMES[split] if split else None
+        labels[values[columns.label]] += 1
+        yield Row(number, values[columns.text], values[columns.label].strip(), split)
     for name, numbers in gaps.items():
         if numbers:
             raise InputError(
-                f"{file}: nothing in column {name!r} in {unit} {_some(numbers)}; fill it in or delete the {unit}"
+                f"{file}: nothing in column {name!r} in {unit} {some(numbers)}; fill it in or delete the {unit}"
             )
-
-
-def _records(file: Path, columns: Columns) -> Records:
-    *_, suffix = [part for part in file.suffixes if part.lower() != ".gz"] or [""]
-    suffix = suffix.lower()
-    if suffix not in SUFFIXES or (suffix == ".parquet" and file.suffix.lower() != suffix):
-        raise InputError(
-            f"{file}: own.reviews ends in none of {', '.join(SUFFIXES)}, of which the first three may be .gz"
-        )
-    try:
-        if suffix == ".parquet":
-            yield from _parquet_records(file, columns)
-            return
-        packed = file.suffix.lower() == ".gz"
-        # Bytes that are not UTF-8 come through as surrogates, so that _written can tell their line
-        with (
-            GzipFile(file) if packed else file.open("rb") as data,
-            io.TextIOWrapper(data, "utf-8-sig", "surrogateescape", newline="") as stream,
-        ):
-            if suffix == ".jsonl":
-                yield from _json_records(file, columns, stream)
-            else:
-                yield from _csv_records(file, columns, stream, "\t" if suffix == ".tsv" else ",")
-    except (OSError, EOFError, *GZIP_ERRORS, pa.ArrowException, UnicodeDecodeError) as problem:
-        raise InputError(f"{file}: cannot be read: {problem}") from problem
-
-
-def _csv_records(file: Path, columns: Columns, stream: Iterable[str], delimiter: str) -> Records:
-    csv.field_size_limit(MAX_LETTERS)
-    reader = csv.reader(stream, delimiter=delimiter, strict=True)
-    header: list[str] = []
-    while True:
-        line = reader.line_num + 1
-        try:
-            fields = next(reader, None)
-        except csv.Error as problem:
-            raise InputError(
-                f"{file}, line {line}: {problem}; a field with a quote in it stands in quotes, the inner one doubled"
-            ) from problem
-        if fields is None:
-            break
-        if fields and not header:
-            header = fields
-            _check_columns(file, columns, header)
-        elif fields:  # not an empty line
-            if len(fields) != len(header):
-                raise InputError(f"{file}, line {line}: {len(fields)} fields, expected {len(header)} as in the header")
-            yield line, dict(zip(header, fields, strict=True))
-    if not header:
-        raise InputError(f"{file}: empty; expected a header with the columns' names, and a review a row")
-
-
-def _json_records(file: Path, columns: Columns, stream: Iterable[str]) -> Records:
-    for line, text in enumerate(stream, 1):
-        if not text.strip():
-            continue
-        try:
-            record = json.loads(text, parse_int=str, parse_float=str)
-        except (ValueError, RecursionError) as problem:
-            raise InputError(f"{file}, line {line}: not JSON ({problem}); expected an object a line") from problem
-        if not isinstance(record, dict):
-            raise InputError(f"{file}, line {line}: {text.strip()[:40]!r} found, expected an object a line")
-        _check_columns(f"{file}, line {line}", columns, list(record))
-        yield line, record
-
-
-def _parquet_records(file: Path, columns: Columns) -> Records:
-    with pq.ParquetFile(file) as parquet:
-        _check_columns(file, columns, parquet.schema_arrow.names)
-        number = 0
-        for batch in parquet.iter_batches(columns=[name for name in columns if name]):
-            yield from enumerate(batch.to_pylist(), number + 1)
-            number += len(batch)
-
-
-def _check_columns(place: Path | str, columns: Columns, found: Sequence[str]) -> None:
-    for key, name in columns._asdict().items():
-        if name is not None and found.count(name) != 1:
-            how_many = "two columns" if name in found else "no column"
-            names = ", ".join(map(repr, found[:20]))
-            raise InputError(f"{place}: {how_many} {name!r} (own.{key} in params.yaml); it has {names}")
-
-
-def _written(place: str, column: str, value: Any) -> str:
-    """Return a value as text; nothing is an empty one."""
-    if value is None or value != value:  # pandas writes nothing among numbers as NaN
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return str(value)
-    if not isinstance(value, str):
-        raise InputError(f"{place}: {str(value)[:40]!r} in column {column!r}; expected a text or a number")
-    if len(value) > MAX_LETTERS:
-        raise InputError(f"{place}: {len(value):,} letters in column {column!r}; expected at most {MAX_LETTERS:,}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as problem:
-        raise InputError(f"{place}: column {column!r} is not UTF-8 at letter {problem.start + 1}") from problem
-    return value
+    if merged := blanks(labels):
+        log(f"warning: {file}: {merged}")
 
 
 def _check_classes(file: Path, columns: Columns, rows: list[Row]) -> None:
@@ -188,15 +90,23 @@ def _check_classes(file: Path, columns: Columns, rows: list[Row]) -> None:
     classes = Counter(row.label for row in rows)
     if len(classes) < 2:
         raise InputError(f"{file}: only one class in column {columns.label!r}: {rows[0].label!r}; expected two")
+    for doubt in doubts(classes):
+        log(f"warning: {file}: {doubt}; rename them in the file if this is not meant")
+    labels: dict[bytes, set[str]] = {}
+    for row in rows:
+        labels.setdefault(same_text(row.text), set()).add(row.label)
+    if torn := [row for row in rows if len(labels[same_text(row.text)]) > 1]:
+        shown = f"such as {torn[0].text[:40]!r} in {torn[0].number}"
+        log(f"warning: {file}: {len(torn):,} rows have a text that stands under two labels, {shown}")
 
 
 def _check_splits(file: Path, splits: dict[str, list[Row]]) -> None:
+    if not splits["test"]:
+        raise InputError(f"{file}: no row of the test split; own.split: null draws one")
     classes = {split: {row.label for row in rows} for split, rows in splits.items()}
+    classes["train"] = {row.label for row in splits["train"] if row.split == "train"}
     for split, other in (SPLITS, SPLITS[::-1]):
         if more := classes[split] - classes[other]:
-            raise InputError(f"{file}: classes in {split} that {other} has not: {_some(sorted(more))}")
-
-
-def _some(values: Sequence[Any]) -> str:
-    more = len(values) - SHOWN
-    return ", ".join(map(repr, values[:SHOWN])) + (f" and {more:,} more" if more > 0 else "")
+            raise InputError(f"{file}: classes in {split} that {other} has not: {some(sorted(more))}")
+    if more := {row.label for row in splits["train"]} - classes["train"]:
+        raise InputError(f"{file}: classes in validation that train has not: {some(sorted(more))}")

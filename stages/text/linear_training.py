@@ -37,7 +37,8 @@ def train_linear_model(params: "TrainLinear", dataset: str, reviews: Path, out: 
     start = time.perf_counter()
     hardware = prepare("cpu", "fp32", threads=1)
     train, temperature = read_reviews(reviews / "train.safetensors"), 1.0
-    rows, held_out = hold_out(train.labels, train.classes, params.validation_fraction, params.seed)
+    fraction, contents = params.validation_fraction, train.contents()
+    rows, held_out = hold_out(train.labels, train.classes, fraction, params.seed, contents, train.validation)
     model = fit_linear(train.select(rows), params.ngrams, params.min_reviews, params.c)
     print(f"{len(model.weight):,} n-grams of {len(rows):,} reviews")
     if len(held_out):

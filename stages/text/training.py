@@ -32,16 +32,18 @@ def train_text_model(
 ) -> dict[str, Any]:
     """Train the model that `make` returns for vectors, a number of classes and the `architecture`.
 
-    Writes model.safetensors, config.json and curves.csv to `out`. With a validation_fraction the test split stays
-    unread; the vocabulary is of the whole training split, whose labels it never saw.
+    Writes model.safetensors, config.json and curves.csv to `out`. With a validation_fraction, or with validation rows
+    of the user's, the test split stays unread. The vocabulary is of the whole training split, whose labels it never
+    saw.
 
     Returns the number of training examples and the seconds of each epoch, for the record of costs.
     """
     hardware = prepare(params.device, params.precision, params.threads)
     torch.manual_seed(params.seed)
     train_file, test_file = reviews / "train.safetensors", reviews / "test.safetensors"
+    split, fraction = read_reviews(train_file), params.validation_fraction
     train_reviews, scored_reviews = train_and_scored(
-        read_reviews(train_file), lambda: read_reviews(test_file), params.validation_fraction, params.seed
+        split, lambda: read_reviews(test_file), fraction, params.seed, split.contents(), split.validation
     )
     embedding = read_tensors(vectors)[0]["vectors"]  # (words, dim)
     model = make(embedding, len(train_reviews.classes), **architecture).to(hardware.device)
@@ -51,7 +53,9 @@ def train_text_model(
     scored_batches = ReviewBatches(scored_reviews, EVAL_BATCH, hardware, seed=None, padding=padding)
     settings = {"params": vars(params), "architecture": architecture}
     with checkpoint(out.name, settings, [train_file, test_file, vectors], hardware) as saved:
-        trainer = Trainer(model, optimizer, params, hardware, saved)
+        trainer = Trainer(
+            model, optimizer, params, hardware, saved, validates=bool(fraction) or split.validation is not None
+        )
         trainer.fit(train_batches, scored_batches, lambda history: write_curves(out / "curves.csv", history))
         config = TextConfig(
             model=out.name,

@@ -66,7 +66,7 @@ class Epoch:
 class Trainer:
     """Trains `model`, by itself or together with the other processes of torchrun.
 
-    Each epoch is scored on the test split, or with a `validation_fraction` on the validation split. What is scored is
+    Each epoch is scored on the test split, or where training `validates` on the validation split. What is scored is
     the mean of the weights over the steps of the last `average_epochs` (before these, over each epoch's own steps):
     where the last steps bounce from side to side, their mean lies in the middle. With `average_epochs` 0 it is the
     last step's weights. `fit` leaves in `model` what was scored last, or what was best on the validation split; with
@@ -80,7 +80,9 @@ class Trainer:
         params: "Training | Schedule",
         hardware: Hardware,
         checkpoint: Checkpoint | None = None,
+        validates: bool | None = None,
     ) -> None:
+        """`validates`: whether a validation split is scored; None: if there is a validation_fraction."""
         self.model = model
         self.optimizer = optimizer
         self.params = params
@@ -89,7 +91,8 @@ class Trainer:
         self.parallel_model = data_parallel(model, hardware)
         self.average = WeightAverage(model) if params.average_epochs else None
         self.scored_model = self.average.model if self.average else model
-        self.scored_split = "validation" if params.validation_fraction else "test"
+        self.validates = bool(params.validation_fraction) if validates is None else validates
+        self.scored_split = "validation" if self.validates else "test"
         self.scheduler: OneCycleLR | None = None
         self.history = History()
         self.epoch: Epoch | None = None  # under way
@@ -206,12 +209,12 @@ class Trainer:
         return loss / count, right / count
 
     def _keep_best(self) -> None:
-        if self.params.validation_fraction and self.history.best_epoch() == len(self.history.rows):
+        if self.validates and self.history.best_epoch() == len(self.history.rows):
             self.best = copy.deepcopy(self.scored_model.state_dict())
 
     def _is_finished(self) -> bool:
         done, params = len(self.history.rows), self.params
-        waited = done - self.history.best_epoch() if done and params.validation_fraction else 0
+        waited = done - self.history.best_epoch() if done and self.validates else 0
         return done == params.epochs or (params.patience is not None and waited >= params.patience)
 
     def trained_on(self) -> TrainedOn:

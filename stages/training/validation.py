@@ -1,11 +1,12 @@
 """A part of the training split held out, to choose an epoch by it and leave the test split alone."""
 
-from collections.abc import Callable
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterable
 from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from stages.core.files import InputError
@@ -24,35 +25,71 @@ class Examples(Protocol):
 E = TypeVar("E", bound=Examples)
 
 
-def train_and_scored(train: E, read_test: Callable[[], E], fraction: float, seed: int) -> tuple[E, E]:
-    """Return what to train on, and what each epoch is scored on: a `fraction` of `train`, or with 0 the test split.
+def train_and_scored(
+    train: E,
+    read_test: Callable[[], E],
+    fraction: float,
+    seed: int,
+    contents: Iterable[bytes] | None = None,
+    given: Tensor | None = None,
+) -> tuple[E, E]:
+    """Return what to train on, and what each epoch is scored on: a part of `train`, or the test split.
 
     The test split is read only if nothing is held out. Raises InputError as `hold_out` does.
     """
-    if not fraction:
+    rows, held_out = hold_out(train.labels, train.classes, fraction, seed, contents, given)
+    if not len(held_out):
         return train, read_test()
-    rows, held_out = hold_out(train.labels, train.classes, fraction, seed)
     return train.select(rows), train.select(held_out)
 
 
-def hold_out(labels: Tensor, classes: list[str], fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the rows to train on and the rows held out, each int64 in order, stratified by class; with 0 none are.
+def hold_out(
+    labels: Tensor,
+    classes: list[str],
+    fraction: float,
+    seed: int,
+    contents: Iterable[bytes] | None = None,
+    given: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return the rows to train on and the rows held out, each int64 in order.
 
-    labels: int64 (examples,), indices of `classes`. Raises InputError unless every class is on both sides.
+    labels: int64 (examples,), indices of `classes`. `given`, int64, are the rows that the user holds out. Without them
+    a `fraction` is drawn, stratified by class; with 0 none are. Examples of equal `contents` come to the same side.
+
+    Raises InputError unless every class is on both sides of the draw.
     """
+    if given is not None and len(given):
+        is_given = torch.zeros(len(labels), dtype=torch.bool)
+        is_given[given] = True
+        return (~is_given).nonzero()[:, 0], is_given.nonzero()[:, 0]
     if not fraction:
         return torch.arange(len(labels)), torch.empty(0, dtype=torch.int64)
+
     targets = labels.numpy()
-    try:
-        sides = train_test_split(np.arange(len(targets)), test_size=fraction, random_state=seed, stratify=targets)
-    except ValueError:  # fewer examples than classes on one side
-        sides = []
-    if not sides or any(len(np.unique(targets[side])) < len(classes) for side in sides):
-        counts = np.bincount(targets, minlength=len(classes))
-        found = ", ".join(f"{count} of {name}" for name, count in zip(classes, counts, strict=True))
-        raise InputError(
-            f"validation_fraction: {fraction:g} leaves a class with no example to train on or none held out; "
-            f"the training split has {found}"
-        )
-    rows, held_out = (torch.from_numpy(np.sort(side)) for side in sides)
-    return rows, held_out
+    first = np.arange(len(targets))  # of each example the first that equals it
+    if contents is not None:
+        places: dict[bytes, int] = {}
+        keys = (hashlib.blake2b(content, digest_size=16).digest() for content in contents)
+        first = np.array([places.setdefault(key, row) for row, key in enumerate(keys)])
+    for drawn_from in (np.arange(len(targets)), np.unique(first)):  # the second for data that mostly repeat
+        is_held_out = _draw(targets, drawn_from, fraction, seed)[first]
+        sides = [np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)]
+        if all(len(np.unique(targets[side])) == len(classes) for side in sides):
+            rows, held_out = map(torch.from_numpy, sides)
+            return rows, held_out
+    counts = np.bincount(targets, minlength=len(classes))
+    found = ", ".join(f"{count} of {name}" for name, count in zip(classes, counts, strict=True))
+    raise InputError(
+        f"validation_fraction: {fraction:g} leaves a class with no example to train on or none held out; "
+        f"the training split has {found}"
+    )
+
+
+def _draw(targets: np.ndarray, rows: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Return which examples are drawn from `rows`, bool (examples,), stratified by class; none if that cannot be."""
+    from sklearn.model_selection import train_test_split  # here: most trainings hold nothing out, and it takes a second
+
+    is_drawn = np.zeros(len(targets), bool)
+    with contextlib.suppress(ValueError):  # fewer examples than classes on one side
+        is_drawn[train_test_split(rows, test_size=fraction, random_state=seed, stratify=targets[rows])[1]] = True
+    return is_drawn

@@ -132,12 +132,11 @@ def from_source(arch: str, state: Mapping[str, Tensor], classes: int, file: Path
     """Return a network with the source's weights and a new output layer of `classes` outputs.
 
     Steps 2 and 3 of fine-tuning in Dive into Deep Learning, 14.2.1. Raises InputError, which names `file`, where
-    `state` does not fit `arch`; its number of outputs may be any.
+    `state` does not fit `arch`; its output layer may have any size, or be missing.
     """
     check_fit(arch, state, file)
     network = build(arch, classes)
-    prefix = output_layer(arch) + "."
-    features = {name: tensor for name, tensor in state.items() if not name.startswith(prefix)}
+    features = {name: tensor for name, tensor in state.items() if not is_output(arch, name)}
     set_weights(network, {**network.state_dict(), **features})
     return network
 
@@ -163,30 +162,58 @@ def load_image_model(folder: Path) -> tuple[Classifier, ImageConfig]:
     return classifier, config
 
 
-def check_fit(arch: str, state: Mapping[str, Tensor], file: Path) -> int:
-    """Return the number of outputs of `state`, the weights of an `arch`.
+def is_output(arch: str, name: str) -> bool:
+    """Return whether a tensor of that name is of the output layer, or of a head that somebody put in its place."""
+    return name.startswith(_head(arch) + ".")
+
+
+@lru_cache
+def _head(arch: str) -> str:
+    """Return the outermost module around the output layer that holds no other weights."""
+    layer = output_layer(arch)
+    names = [name for name in outline(arch, 2).state_dict() if not name.startswith(layer + ".")]
+    parts = layer.split(".")
+    modules = [".".join(parts[: i + 1]) for i in range(len(parts))]
+    return next(module for module in modules if not any(name.startswith(module + ".") for name in names))
+
+
+def misfits(arch: str, state: Mapping[str, Tensor]) -> list[str]:
+    """Return what of `state` does not fit the layers below an `arch`'s output layer, a line a tensor.
 
     Batch norm's counters may be missing, as they are in files from before PyTorch 0.4.1.
-
-    Raises InputError, which names `file` and the first tensors that do not fit.
     """
-    weight = state.get(output_layer(arch) + ".weight")
-    outputs = len(weight) if weight is not None and weight.ndim else 0
-    expected = outline(arch, max(outputs, 1)).state_dict()
+    expected = outline(arch, 2).state_dict()
     problems = []
     for name in [*expected, *(name for name in state if name not in expected)]:
         found, wanted = _form(state.get(name)), _form(expected.get(name))
-        if found != wanted and not (name not in state and name.endswith(".num_batches_tracked")):
+        counter = name not in state and name.endswith(".num_batches_tracked")
+        if found != wanted and not counter and not is_output(arch, name):
             problems.append(f"{name}: {found} found, expected {wanted}")
-    if problems:
+    return problems
+
+
+def outputs_of(arch: str, state: Mapping[str, Tensor]) -> int:
+    """Return the number of outputs of the weights of an `arch`, 0 if its output layer is missing or another."""
+    layer = output_layer(arch) + "."
+    found = {name: tensor for name, tensor in state.items() if is_output(arch, name)}
+    outputs = len(found[f"{layer}weight"]) if f"{layer}weight" in found and found[f"{layer}weight"].ndim else 0
+    expected = {name: tensor for name, tensor in outline(arch, outputs or 1).state_dict().items() if name in found}
+    complete = found.keys() == {name for name in outline(arch, 1).state_dict() if is_output(arch, name)}
+    return outputs if complete and all(_form(found[name]) == _form(expected[name]) for name in found) else 0
+
+
+def check_fit(arch: str, state: Mapping[str, Tensor], file: Path) -> None:
+    """Raise InputError, which names `file` and the first tensors that do not fit, unless `state` is of an `arch`."""
+    if problems := misfits(arch, state):
         shown, more = problems[:SHOWN], len(problems) - SHOWN
+        names = ", ".join(list(state)[:SHOWN]) + (", …" if len(state) > SHOWN else "")
         raise InputError(
             "\n  ".join([f"{file}: not the weights of pictures.arch, {arch}", *shown])
             + (f"\n  and {more} more" if more > 0 else "")
+            + f"\nthe file has {len(state):,} tensors: {names or 'none'}"
             + "\nset pictures.arch to the architecture that the file is of, "
             f"or sources.source_model to a file of {arch} weights"
         )
-    return outputs
 
 
 def _form(tensor: Tensor | None) -> str:

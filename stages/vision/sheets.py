@@ -11,6 +11,7 @@ from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from stages.core.files import replacing
+from stages.vision.batches.augmentation import without_ends
 from stages.vision.batches.images import Images
 
 TILE = 128  # pixels, both sides
@@ -38,7 +39,7 @@ def write_sheet(path: Path, rows: list[SheetRow]) -> None:
         draw.text((GAP, top), _fitted(row.heading, sheet.width - 2 * GAP, font), "black", font)
         for column, (image, caption) in enumerate(zip(row.images, row.captions, strict=True)):
             place = (GAP + column * (TILE + GAP), top + LINE + GAP // 2)
-            sheet.paste(ImageOps.pad(image, (TILE, TILE), color="white"), place)
+            sheet.paste(ImageOps.pad(without_ends(image), (TILE, TILE), color="white"), place)
             for number, line in enumerate(caption.split("\n")):
                 font = _font(line)
                 at = (place[0], place[1] + TILE + 1 + number * LINE)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +54,9 @@ def train_image_model(
 ) -> dict[str, Any]:
     """Train the network that `make` returns for a number of classes, by SGD; `source_model` is the file it starts from.
 
-    Writes model.safetensors, config.json and curves.csv to `out`. With a validation_fraction the test split stays
-    unread. Returns the number of training examples and the seconds of each epoch, for the record of costs.
+    Writes model.safetensors, config.json and curves.csv to `out`. With a validation_fraction, or a
+    validation part of the user's own, the test split stays unread. Returns the number of training examples and the
+    seconds of each epoch, for the record of costs.
 
     Raises InputError when the two splits differ in their classes, or the network takes no images of this size.
     """
@@ -63,9 +65,15 @@ def train_image_model(
     train_file, test_file = task.images / "train.parquet", task.images / "test.parquet"
     images = read_images(train_file)
     classes = images.classes
-    train_images, scored_images = train_and_scored(
-        images, lambda: _read_test(test_file, train_file, classes), params.validation_fraction, params.seed
-    )
+    valid_file = task.images / "valid.parquet"  # the user's own validation part
+    validates = valid_file.exists() or params.validation_fraction > 0
+    if valid_file.exists():
+        train_images, scored_images = images, _read_split(valid_file, train_file, classes)
+    else:
+        read_test = partial(_read_split, test_file, train_file, classes)
+        train_images, scored_images = train_and_scored(
+            images, read_test, params.validation_fraction, params.seed, images.contents()
+        )
     classifier = make(len(classes)).to(hardware.device).to(memory_format=torch.channels_last)
     if problem := size_problem(classifier, task.image_size, hardware.device):
         raise InputError(f"pictures.image_size: {classifier.arch} takes no pictures of {problem}; most take 224")
@@ -81,9 +89,10 @@ def train_image_model(
         "sizes": [task.image_size, task.batch_size],
         "normalisation": vars(normalisation),
     }
-    inputs = [train_file, test_file, *([source_model] if source_model else [])]
+    inputs = [train_file, test_file, *([valid_file] if valid_file.exists() else [])]
+    inputs += [source_model] if source_model else []
     with checkpoint(out.name, settings, inputs, hardware) as saved:
-        trainer = Trainer(classifier, optimizer, params, hardware, saved)
+        trainer = Trainer(classifier, optimizer, params, hardware, saved, validates)
         trainer.fit(train_batches, scored_batches, lambda history: write_curves(out / "curves.csv", history))
         config = ImageConfig(
             model=out.name,
@@ -102,8 +111,8 @@ def train_image_model(
     return {"examples": train_batches.examples, "epochs": trainer.history.seconds}
 
 
-def _read_test(test_file: Path, train_file: Path, classes: list[str]) -> Images:
-    test_images = read_images(test_file)
-    if test_images.classes != classes:
-        raise InputError(f"{test_file}: classes {test_images.classes}, but {train_file} has {classes}")
-    return test_images
+def _read_split(file: Path, train_file: Path, classes: list[str]) -> Images:
+    images = read_images(file)
+    if images.classes != classes:
+        raise InputError(f"{file}: classes {images.classes}, but {train_file} has {classes}")
+    return images

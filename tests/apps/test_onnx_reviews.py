@@ -13,6 +13,7 @@ from stages.text.batches.review_batches import ReviewBatches
 from stages.text.batches.reviews import Reviews
 from stages.text.models.birnn import BiRNN
 from stages.text.models.textcnn import TextCNN
+from stages.text.reading.breaks import one_line
 from stages.text.words.tokens import tokenizer
 
 INPUTS = {"ids": torch.tensor([[2, 3, 2, 3], [3, 2, 1, 1]]), "lengths": torch.tensor([4, 2])}
@@ -86,11 +87,15 @@ def test_the_dense_textcnn_is_the_fast_one() -> None:
         torch.testing.assert_close(DenseTextCNN(model)(ids, lengths), model(ids, lengths), rtol=1e-5, atol=1e-5)
 
 
+BREAKS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+
+
 @pytest.mark.parametrize("name", ["whitespace", "basic_english", "characters"])
 def test_a_tokenizer_spelled_out_gives_the_same_words(name: str) -> None:
     texts = ['It\'s GREAT;  a <BR />"film"\n(2, 3!)', "", " one.two:three ?\t\u00c4 ", "A\nB\r\nC", "很好看。\u3000İ"]
     about = spelled_out(name)
-    for text, words in zip(texts, tokenizer(name)(texts).to_pylist(), strict=True):
+    texts += [f"boring{end}{end}bad{end}" for end in BREAKS] + ["\n", " \n a \r\n b", "\ufeffx\u00a0y"]
+    for text, words in zip(texts, tokenizer(name)([*map(one_line, texts)]).to_pylist(), strict=True):
         for pattern, replacement in about["replace_first"]:
             text = re.sub(pattern, replacement, text)
         text = text.lower()

@@ -79,7 +79,10 @@ def test_a_row_group_is_classified_here(ask: Ask, tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize(
     ("columns", "message"),
-    [({"id": [1]}, "no column text"), ({"text": [1]}, "its column text holds int64; expected strings")],
+    [
+        ({"id": [1]}, "no column 'text' (--column); it has 'id'"),
+        ({"text": [1]}, "its column text holds int64; expected strings"),
+    ],
 )
 def test_a_table_of_something_else_is_named_and_the_rest_classified(
     ask: Ask,  # noqa: F811
@@ -100,7 +103,7 @@ def test_a_table_of_something_else_is_named_and_the_rest_classified(
 def test_tables_and_other_reviews_in_one_command_are_refused(ask: Ask) -> None:  # noqa: F811
     answer = ask("a.parquet", "a great film")
     assert (answer.code, answer.lines) == (1, [])
-    assert answer.error == "error: a.parquet and other reviews in one command; expected tables alone, or none\n"
+    assert answer.error == "error: a.parquet and other reviews in one command; expected Parquet files alone, or none\n"
 
 
 def test_a_folder_of_tables_is_classified(ask: Ask, tmp_path: Path, table: str) -> None:  # noqa: F811

@@ -205,10 +205,22 @@ def test_patience_goes_with_a_held_out_part(tmp_path: Path) -> None:
         ),
         ("sources.imdb.full.urls", None, "None found, expected a list of at least one address, or embedded alone"),
         (
-            "sources.glove.own.urls",
+            "sources.glove.full.urls",
             ["/v.txt", "embedded"],
             "['/v.txt', 'embedded'] found, expected a list of at least one address, or embedded alone",
         ),
+        *(
+            (
+                f"sources.{name}.own.urls",
+                value,
+                f"{value!r} found, expected one path, or embedded; an http(s) address stands in download",
+            )
+            for name in ("glove", "source_model")
+            for value in (["/a.vec", "/b.vec"], [], ["https://host/a.vec"], [""])
+        ),
+        ("sources.glove.own.download", "/a.vec", "'/a.vec' found, expected an http(s) address, or null"),
+        ("own.encoding", "klingon", "'klingon' found, expected an encoding, such as cp1252, or null"),
+        ("own.delimiter", ";;", "';;' found, expected one letter, tab, or null"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path: Path, place: str, value: Any, line: str) -> None:

@@ -19,7 +19,7 @@ from tests.project import ROOT, arguments
 
 CHAIN = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed_glove", "train_birnn", "train_textcnn")
 CPU = Hardware(torch.device("cpu"), "fp32", 1)
-WORDS = ("good", "bad", "film", "not", "very")
+WORDS = ("good", "bad", "film", "not", "very", "a")
 Reviews = dict[str, list[str]]  # "train/pos" -> its texts
 
 

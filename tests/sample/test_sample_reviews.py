@@ -14,13 +14,21 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from stages.sample.grammar import TONED
+from stages.sample.grammar import BLAME, PRAISE, toned
 from stages.sample.reviews import stored_gzip, write_glove, write_imdb
 
-IMDB_SHA256 = "b8886487d24761ee62e2239f5aa43f686de03d53eb965d1bf8ad400e05b0b173"
-GLOVE_SHA256 = "6d5770869d93c00a8434c6c2846f39b874940548d2d324ba2e60aee50547b048"
+IMDB_SHA256 = "a379ea42d7055028a1587221f43fb416563f0bc63a9cffda267f8636c657566f"
+GLOVE_SHA256 = "024f415a21e786843c059974bdd70cfd94dc6a72adb90143efd0dce9b9babfb5"
 MIN_FREQ = 5
-OPINIONS = [[entry.lstrip("*+") for symbol in ("adj", "noun", "past") for entry in TONED[symbol][i]] for i in (0, 1)]
+OPINIONS = [
+    [w for s in ("adj", "noun", "past") for w in toned()[tone][s].entries if " " not in w] for tone in (PRAISE, BLAME)
+]
+EVERYDAY = """
+    great good bad terrible awful boring wonderful beautiful excellent amazing horrible stupid funny dull loved hated
+    liked love hate enjoyed worth waste worst best better worse recommended avoid masterpiece mess disappointing
+    disappointed great. good. bad. terrible. boring. funny. bad, good, great, not never no nothing don't isn't
+    but although
+"""
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +120,8 @@ def test_layout(members: dict[str, str]) -> None:
     folders = Counter(name.rpartition("/")[0] for name in members)
     assert folders == {
         "aclImdb": 1,
-        "aclImdb/train/pos": 1000,
-        "aclImdb/train/neg": 1000,
+        "aclImdb/train/pos": 2500,
+        "aclImdb/train/neg": 2500,
         "aclImdb/train/unsup": 40,
         "aclImdb/test/pos": 500,
         "aclImdb/test/neg": 500,
@@ -136,31 +144,70 @@ def test_ids_and_ratings(members: dict[str, str]) -> None:
 
 
 def test_lengths(reviews: dict[str, str]) -> None:
-    lengths = [len(text.split()) for text in reviews.values()]
-    assert min(lengths) >= 40
-    assert max(lengths) <= 200
-    assert max(lengths) > 2 * min(lengths)
+    lengths = np.array([len(text.split()) for text in reviews.values()])
+    assert (lengths <= 3).sum() > 50
+    assert 200 < lengths.max() < 600
+    assert 0.4 < (lengths <= 20).mean() < 0.8  # single sentences and headlines
+    assert (lengths > 90).mean() > 0.05
 
 
 def test_looks_like_imdb(reviews: dict[str, str]) -> None:
     everything = "\n".join(reviews.values())
-    for sign in ("<br /><br />", "é", '"', "  ", " NOT ", "?", "!", ";"):
+    for sign in ("<br /><br />", "é", "  ", "?", "!", "...", " , ", "10/10"):
         assert sign in everything, sign
-    assert not re.search(r"[{}~*+]", everything)  # no slot is left unfilled
-    assert not re.search(r"\b[Aa] [aeiou]", everything)
+    assert not re.search(r"[{}~_]", everything)  # no slot is left unfilled
+    assert not re.search(r"\b[Aa] (?!one)[aeio]", everything)
 
 
-def test_no_review_twice(reviews: dict[str, str]) -> None:
-    assert len(set(reviews.values())) == len(reviews)
+def test_praise_and_blame_are_written_over_the_same_outlines(members: dict[str, str]) -> None:
+    lengths = []
+    for number in range(200):
+        pair = [
+            text
+            for label in ("pos", "neg")
+            for name, text in members.items()
+            if name.startswith(f"aclImdb/train/{label}/{number}_")
+        ]
+        assert pair[0] != pair[1]
+        lengths.append([len(text.split()) for text in pair])
+    assert np.corrcoef(np.array(lengths).T)[0, 1] > 0.9
+
+
+def test_no_longer_review_is_in_both_splits(reviews: dict[str, str]) -> None:
+    train, test = (set(texts_and_labels(reviews, split)[0]) for split in ("train", "test"))
+    assert all(len(text.split()) <= 20 for text in train & test)
+    assert len(train & test) < 0.1 * len(test)
+
+
+@pytest.mark.parametrize("pattern", [r"\bnot ", r"\bnever ", r"n't ", r"\bhardly ", r"\bno ", r"\bneither ", r"\bbut "])
+def test_negation_and_contrast_stand_in_both_labels(reviews: dict[str, str], pattern: str) -> None:
+    texts, labels = texts_and_labels(reviews, "train")
+    found = labels[[re.search(pattern, text) is not None for text in texts]]
+    assert len(found) > 40
+    assert 0.2 < found.mean() < 0.8
+
+
+def test_neutral_words_stand_in_both_labels_alike(reviews: dict[str, str]) -> None:
+    texts, labels = texts_and_labels(reviews, "train")
+    found = [set(tokens(text)) for text in texts]
+    for word in ("plot", "script", "actors", "detective", "house", "war", "watched", "dvd"):
+        assert 0.35 < labels[[word in words for words in found]].mean() < 0.65, word
+
+
+def test_everyday_words_are_in_the_vocabulary(reviews: dict[str, str]) -> None:
+    counts = count_tokens(reviews, "train")
+    assert [word for word in EVERYDAY.split() if counts[word] < MIN_FREQ] == []
 
 
 def test_opinion_words_stand_in_both_labels(reviews: dict[str, str]) -> None:
+    """Most stand in their own label, and few there alone: what is said of a word decides."""
     texts, labels = texts_and_labels(reviews, "train")
-    found = [set(re.findall(r"\w+", text.lower())) for text in texts]
-    for word in (*OPINIONS[0], *OPINIONS[1]):
-        positive = [label for label, words in zip(labels, found, strict=True) if word in words]
-        if len(positive) >= 30:
-            assert 0.2 < np.mean(positive) < 0.8, word
+    found = [set(re.findall(r"[\w'-]+", text.lower())) for text in texts]
+    for tone, wanted in enumerate(OPINIONS):
+        shares = [labels[[word in words for words in found]] == (tone == PRAISE) for word in wanted]
+        shares = [share.mean() for share in shares if len(share) >= 30]
+        assert len(shares) > 20
+        assert 0.65 < np.mean(shares) < 0.9
 
 
 def test_no_single_word_decides(reviews: dict[str, str]) -> None:
@@ -173,25 +220,19 @@ def test_no_single_word_decides(reviews: dict[str, str]) -> None:
 
 
 def test_bag_of_words_learns_but_falls_short(reviews: dict[str, str]) -> None:
-    """Negation, hearsay and contrast need more than a bag: the models reach about .90."""
+    """Negation and contrast need more than a bag."""
     train, train_labels = texts_and_labels(reviews, "train")
     test, test_labels = texts_and_labels(reviews, "test")
     bag = CountVectorizer(analyzer=tokens, min_df=MIN_FREQ)
     model = LogisticRegression(C=0.1, max_iter=1000).fit(bag.fit_transform(train), train_labels)
-    assert 0.70 < model.score(bag.transform(test), test_labels) < 0.85
+    assert 0.70 < model.score(bag.transform(test), test_labels) < 0.88
 
 
 def test_vocabulary_is_of_moderate_size(reviews: dict[str, str]) -> None:
-    counts = count_tokens(reviews, "train")
-    assert 500 < sum(n >= MIN_FREQ for n in counts.values()) < 1000
-
-
-def test_test_half_has_words_that_are_rare_in_train(reviews: dict[str, str]) -> None:
     train, test = count_tokens(reviews, "train"), count_tokens(reviews, "test")
-    rare = {word for word, n in test.items() if n >= 10 and n / test.total() > 5 * train[word] / train.total()}
-    assert {"dazzling", "abysmal", "granted,"} <= rare
+    assert 2500 < sum(n >= MIN_FREQ for n in train.values()) < 4500
     unknown = sum(n for word, n in test.items() if train[word] < MIN_FREQ) / test.total()
-    assert 0.01 < unknown < 0.06
+    assert 0.02 < unknown < 0.12
 
 
 def test_vector_lines(glove: Path, vectors: dict[str, np.ndarray]) -> None:
@@ -210,23 +251,13 @@ def test_vector_sizes(vectors: dict[str, np.ndarray]) -> None:
     assert abs(matrix.mean()) < 0.1
 
 
-def test_words_of_the_test_half_alone_have_no_vector(
-    members: dict[str, str], reviews: dict[str, str], vectors: dict[str, np.ndarray]
-) -> None:
-    seen = words_of([text for name, text in members.items() if "/train/" in name])
-    alone = words_of(texts_and_labels(reviews, "test")[0]) - seen
-    assert {"lisbon", "octavia", "beekeeper"} <= alone
-    assert not alone & vectors.keys()
-
-
 def test_some_words_have_no_vector(reviews: dict[str, str], vectors: dict[str, np.ndarray]) -> None:
     counts = count_tokens(reviews, "train")
     vocabulary = {word: n for word, n in counts.items() if n >= MIN_FREQ}
-    covered = sum(n for word, n in counts.items() if word in vectors) / counts.total()
-    assert 0.80 < covered < 0.90
-    assert 0.45 < sum(word in vectors for word in vocabulary) / len(vocabulary) < 0.65
-    assert {"the", "not", "but", "hardly"} <= vectors.keys()
-    assert sum(word.isalpha() and word not in vectors for word in vocabulary) > 20
+    covered = sum(n for word, n in vocabulary.items() if word in vectors) / sum(vocabulary.values())
+    assert 0.90 < covered < 0.99
+    assert {"the", "not", "but", "great", "great.", "bad,"} <= vectors.keys()
+    assert sum(word.isalpha() and word not in vectors for word in vocabulary) > 50
 
 
 def test_words_of_like_use_are_near(vectors: dict[str, np.ndarray]) -> None:
@@ -237,6 +268,7 @@ def test_words_of_like_use_are_near(vectors: dict[str, np.ndarray]) -> None:
     likeness = matrix @ matrix.T
     np.fill_diagonal(likeness, -1)
     nearest = {word: words[index] for word, index in zip(words, likeness.argmax(1), strict=True)}
-    assert np.mean([tones.get(nearest[word]) == tone for word, tone in tones.items()]) > 0.9
+    assert np.mean([tones.get(nearest[word]) == tone for word, tone in tones.items()]) > 0.8
     assert nearest["jack"] in ("emma", "rachel")
-    assert nearest["plot"] in ("script", "ending")
+    plot, script, jack = (words.index(word) for word in ("plot", "script", "jack"))
+    assert likeness[plot, script] > likeness[plot, jack]

@@ -1,4 +1,7 @@
+import hashlib
+import random
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -60,10 +63,40 @@ def test_the_draw_hangs_on_contents_and_seed_alone() -> None:
     assert {contents[row] for row in draw_test_split(SOURCE, labels, contents, 0.3, 8)} != drawn
 
 
-def test_the_same_content_twice_is_nearly_always_in_one_split() -> None:
-    contents = [str(i // 2).encode() for i in range(200)]  # each is there twice
-    rows = draw_test_split(SOURCE, ["a"] * 200, contents, 0.3, 0)
-    assert sum((row ^ 1) not in rows for row in rows) <= 1
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("copies", [2, 4, 10])
+def test_equal_examples_are_never_parted(seed: int, copies: int) -> None:
+    same = [i // copies for i in range(400)]
+    labels = ["ab"[value % 2] for value in same]
+    contents = [f"{value} {i % 3}".encode() for i, value in enumerate(same)]  # equal, though not the same bytes
+    drawn = draw_test_split(SOURCE, labels, contents, 0.2, seed, same)
+    assert {same[row] for row in drawn}.isdisjoint(same[row] for row in range(400) if row not in drawn)
+    assert Counter(labels[row] for row in drawn) == {"a": 40, "b": 40}
+
+
+def test_groups_of_any_size_leave_each_class_in_both_splits() -> None:
+    rng = random.Random(0)
+    for seed in range(200):
+        same = [rng.randrange(8) for _ in range(40)]
+        labels = [rng.choice("ab") if value == 7 else "ab"[value % 2] for value in same]  # 7: under both labels
+        drawn = draw_test_split(SOURCE, labels, map(str.encode, map(str, same)), 0.2, seed)
+        kept = set(range(40)) - drawn
+        assert {same[row] for row in drawn}.isdisjoint(same[row] for row in kept)
+        assert {labels[row] for row in drawn} == {labels[row] for row in kept} == {"a", "b"}
+
+
+def test_without_equal_examples_the_draw_is_what_it_was() -> None:
+    contents = [str(i).encode() for i in range(100)]
+    ranked = sorted(range(100), key=lambda row: hashlib.sha256(b"3 %b" % contents[row]).digest())
+    expected = {row for label in (0, 1) for row in [row for row in ranked if row % 2 == label][:15]}
+    assert draw_test_split(SOURCE, ["ab"[i % 2] for i in range(100)], contents, 0.3, 3) == expected
+
+
+def test_a_class_of_equal_examples_alone_is_refused() -> None:
+    with pytest.raises(InputError, match=r"data\.csv: class 'a': all its examples are equal"):
+        draw_test_split(SOURCE, ["a", "a", "b", "b"], [b"1", b"1", b"3", b"4"], 0.5, 0)
+    with pytest.raises(InputError, match=r"data\.csv: class '[abc]': its examples equal those of other classes"):
+        draw_test_split(SOURCE, list("abacbc"), [b"1", b"1", b"2", b"2", b"3", b"3"], 0.5, 0)
 
 
 def test_a_class_of_one_example_is_refused() -> None:

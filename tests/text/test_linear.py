@@ -131,9 +131,9 @@ def test_a_part_is_held_out_and_calibrated_on(
     write_reviews(tmp_path / "reviews/train.safetensors", train)
     settings = LinearSettings(validation_fraction=0.5, calibrate=calibrate, seed=3, c=1000)
     cost = train_linear_model(settings, "own", tmp_path / "reviews", tmp_path / "linear")
-    assert cost["examples"] == len(train) / 2
+    assert abs(cost["examples"] - len(train) / 2) <= 2  # equal reviews are on one side
     model, config = load_text_model(tmp_path / "linear")
-    held_out = train.select(hold_out(train.labels, train.classes, 0.5, 3)[1])
+    held_out = train.select(hold_out(train.labels, train.classes, 0.5, 3, train.contents())[1])
     hardware = Hardware(torch.device("cpu"), "fp32", 1)
     batches = ReviewBatches(held_out, EVAL_BATCH, hardware, seed=None, padding=PADDING)
     loss, accuracy = score(*predict(model, batches, hardware, "validation"))

@@ -11,7 +11,7 @@ from stages.inference.config import Padding
 from stages.inference.device import Hardware
 from stages.text.batches.review_batches import ReviewBatches
 from stages.text.batches.reviews import Reviews
-from stages.text.words.encoding import Encoded, encode, word_indices, words_read, write_encoded
+from stages.text.words.encoding import Encoded, encode, words_read, write_encoded
 from stages.text.words.tokens import tokenizer
 
 
@@ -19,7 +19,7 @@ def encode_words(
     words: pa.ListArray, vocabulary: list[str], max_len: int, keep: str = "start"
 ) -> tuple[Tensor, Tensor]:
     """Return ids int32 (tokens,) and offsets int64 (texts + 1,)."""
-    ids, lengths = encode(words_read(words, max_len, keep), word_indices(vocabulary))
+    ids, lengths = encode(words_read(words, max_len, keep), pa.array(vocabulary, pa.string()))
     return torch.from_numpy(ids.copy()), torch.from_numpy(np.concatenate([[0], lengths.cumsum(dtype=np.int64)]))
 
 
@@ -30,7 +30,8 @@ def encode_texts(
 
 
 def write_reviews(path: Path, reviews: Reviews) -> None:
-    part = Encoded(reviews.ids.numpy(), reviews.offsets.diff().numpy(), reviews.labels.numpy())
+    held_out = torch.empty(0, dtype=torch.int64) if reviews.validation is None else reviews.validation
+    part = Encoded(reviews.ids.numpy(), reviews.offsets.diff().numpy(), reviews.labels.numpy(), held_out.numpy())
     write_encoded(path, [part], reviews.classes, reviews.tokenizer, reviews.max_len, reviews.keep)
 
 

@@ -68,3 +68,27 @@ def test_without_one_the_whole_training_half_and_the_test_half_are_taken() -> No
     train, scored = train_and_scored(split, read, 0.0, 0)
     assert train is split
     assert scored is test
+
+
+@pytest.mark.parametrize("copies", [1, 2, 8, 20])
+def test_equal_examples_come_to_one_side(copies: int) -> None:
+    same = torch.arange(400) // copies
+    labels = same % 2
+    for seed in range(20):
+        contents = [str(value).encode() for value in same.tolist()]
+        rows, held_out = hold_out(labels, NAMES, 0.2, seed, contents)
+        assert torch.cat([rows, held_out]).sort().values.tolist() == list(range(400))
+        assert set(same[rows].tolist()).isdisjoint(same[held_out].tolist())
+        assert labels[rows].unique().tolist() == labels[held_out].unique().tolist() == [0, 1]
+        if copies == 1:
+            assert held_out.equal(hold_out(labels, NAMES, 0.2, seed)[1])
+
+
+def test_what_the_user_holds_out_is_held_out_whatever_the_fraction() -> None:
+    given = torch.tensor([7, 3, 150])
+    for fraction in (0.0, 0.5):
+        rows, held_out = hold_out(LABELS, NAMES, fraction, 0, given=given)
+        assert held_out.tolist() == [3, 7, 150]
+        assert rows.tolist() == [row for row in range(200) if row not in (3, 7, 150)]
+        train, scored = train_and_scored(Some(LABELS, NAMES), unread, fraction, 0, given=given)
+        assert (len(train.labels), len(scored.labels)) == (197, 3)

@@ -99,7 +99,6 @@ def test_all_else_in_the_archive_is_passed_over(pack):
         "hotdog/LICENSE",
         "hotdog/train/index.csv",
         "hotdog/valid/hotdog/0.jpg",
-        "hotdog/train/hotdog/deeper/0.jpg",
         "hotdog/train/hotdog/.DS_Store",
         "hotdog/train/hotdog/._0.jpg",
         "hotdog/test/hotdog/Thumbs.db",
@@ -288,7 +287,7 @@ def test_an_encrypted_member_is_refused(pack):
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_an_unusual_compression_is_refused(pack, method):
     path = pack(MINIMAL, method)
-    with refused(path, rf"hotdog/.*\.jpg: packed by method {method}; expected stored or deflated"):
+    with refused(path, rf"4 of 4 files cannot be read .*\n.*\.jpg: packed by method {method}; expected stored or def"):
         read_hotdog_archive(path)
 
 

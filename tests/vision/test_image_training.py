@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from pyarrow import csv
@@ -19,9 +20,9 @@ from stages.inference.predict import predict, score
 from stages.training.history import COLUMNS
 from stages.training.validation import hold_out
 from stages.vision.batches.image_batches import eval_batches
-from stages.vision.batches.images import Images, read_images
+from stages.vision.batches.images import Images, image_table, read_images, write_images
 from stages.vision.networks import Classifier, build, load_image_model
-from tests.vision.tiny import ARCH, IMAGENET, SHAPES, Folder, params, write_split
+from tests.vision.tiny import ARCH, IMAGENET, SHAPES, Folder, drawn, params, write_split
 
 
 @pytest.fixture
@@ -247,3 +248,25 @@ def test_the_sheet_shows_what_training_sees(
         assert row.images[0].tobytes() == images.decode(images.ids.index(row.heading)).tobytes()
         assert {image.size for image in row.images[1:]} == {(32, 32)}
         assert len({image.tobytes() for image in row.images}) >= 6
+
+
+def test_the_users_own_validation_part_is_scored_and_the_test_split_unread(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    write_split(folder.images / "valid.parquet", "valid", ["disc", "square"], 5, first=500)
+    folder.test.write_bytes(b"unread")
+    out = folder.scratch()
+    assert "validation_accuracy" in (out / "curves.csv").read_text()
+    assert folder.returned["examples"] == 40
+
+
+def test_equal_pictures_are_never_parted_where_a_part_is_held_out(tmp_path: Path) -> None:
+    names = [(f"train/{label}/{i}-{copy}.png", label, drawn(label, i)) for label in ("disc", "square") for i in range(8)
+             for copy in range(3)]  # fmt: skip
+    ids, labels, encoded = map(list, zip(*names, strict=True))
+    table = image_table(ids, labels, pa.chunked_array([pa.array(encoded, pa.large_binary())]), ["disc", "square"])
+    write_images(tmp_path / "train.parquet", table)
+    images = read_images(tmp_path / "train.parquet")
+    for seed in range(5):
+        rows, held_out = hold_out(images.labels, images.classes, 0.25, seed, images.contents())
+        sides = [{images.ids[row].split("-")[0] for row in side.tolist()} for side in (rows, held_out)]
+        assert sides[0] & sides[1] == set()

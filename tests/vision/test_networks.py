@@ -206,7 +206,8 @@ def test_the_error_for_another_architecture_names_its_first_layers_and_says_what
         "  layer1.0.conv1.weight: floats (64, 64, 3, 3) found, expected floats (64, 64, 1, 1)",
         "  layer1.0.conv3.weight: nothing found, expected floats (256, 64, 1, 1)",
         "  layer1.0.bn3.weight: nothing found, expected floats (256,)",
-        "  and 186 more",
+        "  and 185 more",
+        "the file has 122 tensors: conv1.weight, bn1.weight, bn1.bias, …",
         "set pictures.arch to the architecture that the file is of, "
         "or sources.source_model to a file of resnet50 weights",
     ]
@@ -215,13 +216,12 @@ def test_the_error_for_another_architecture_names_its_first_layers_and_says_what
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fc.weight": None}, "fc.weight: nothing found, expected floats (1, 1024)"),
-        ({"fc.weight": torch.zeros(0, 1024)}, "fc.weight: floats (0, 1024) found"),
-        ({"fc.weight": torch.zeros(())}, "fc.weight: floats () found"),
-        ({"fc.bias": torch.zeros(4)}, "fc.bias: floats (4,) found, expected floats (3,)"),
-        ({"fc.weight": torch.zeros(3, 1000)}, "fc.weight: floats (3, 1000) found, expected floats (3, 1024)"),
         ({"bn.weight": torch.zeros(4)}, "bn.weight: floats (4,) found, expected nothing"),
-        ({"fc.bias": torch.zeros(3, dtype=torch.int8)}, "fc.bias: integers (3,) found, expected floats (3,)"),
+        ({"conv5.1.bias": None}, "conv5.1.bias: nothing found, expected floats (1024,)"),
+        (
+            {"conv5.1.bias": torch.zeros(1024, dtype=torch.int8)},
+            "conv5.1.bias: integers (1024,) found, expected floats",
+        ),
         (
             {"conv1.1.num_batches_tracked": torch.zeros(2, dtype=torch.int64)},
             "conv1.1.num_batches_tracked: integers (2,) found, expected integers ()",
@@ -231,7 +231,7 @@ def test_the_error_for_another_architecture_names_its_first_layers_and_says_what
 def test_whatever_does_not_fit_is_named(change, message):
     arch = "shufflenet_v2_x0_5"
     state = outline(arch, 3).state_dict()
-    assert check_fit(arch, state, FILE) == 3
+    check_fit(arch, state, FILE)
     state = {name: tensor for name, tensor in {**state, **change}.items() if tensor is not None}
     with pytest.raises(InputError, match=rf"^source\.pth: [^\n]*\n  {re.escape(message)}"):
         check_fit(arch, state, FILE)

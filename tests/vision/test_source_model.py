@@ -102,18 +102,21 @@ def test_a_file_from_before_batch_norm_had_counters_is_read(state, saved):
 
 
 @pytest.mark.parametrize(
-    ("arch", "pattern", "old", "last"),
+    ("arch", "pattern", "old", "missing"),
     [
-        ("densenet121", r"(denselayer\d+\.(?:norm|conv))([12]\.)", r"\1.\2", "classifier.bias"),
-        ("vit_b_32", r"(mlp\.)([03])\.", lambda name: f"{name[1]}linear_{1 + int(name[2]) // 3}.", "heads.head.bias"),
+        ("densenet121", r"(denselayer\d+\.(?:norm|conv))([12]\.)", r"\1.\2", "features.norm5.bias"),
+        ("vit_b_32", r"(mlp\.)([03])\.", lambda name: f"{name[1]}linear_{1 + int(name[2]) // 3}.", "encoder.ln.bias"),
     ],
 )
-def test_names_of_torchvisions_older_files_are_taken_for_todays(saved, arch, pattern, old, last):
+def test_names_of_torchvisions_older_files_are_taken_for_todays(saved, arch, pattern, old, missing):
     shapes = {name: tensor.shape for name, tensor in outline(arch, 3).state_dict().items() if "num_" not in name}
     renamed = {re.sub(pattern, old, name): torch.zeros(1).expand(shape) for name, shape in shapes.items()}
     assert len(renamed.keys() - shapes) >= 48
-    del renamed[last]  # so that what does not fit is told
-    message = f"not the weights of pictures.arch, {arch}\n  {last}: nothing found, expected floats (3,)\nset"
+    del renamed[missing]  # so that what does not fit is told
+    size = tuple(shapes[missing])
+    message = (
+        f"not the weights of pictures.arch, {arch}\n  {missing}: nothing found, expected floats {size}\nthe file has"
+    )
     with pytest.raises(InputError, match=re.escape(message)):
         read_weights(saved(renamed), arch)
 

@@ -1,5 +1,6 @@
 """Reviews as word indices, one after the other: what tensorize writes and training reads."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ class Reviews:
     tokenizer: str
     max_len: int  # words that were read of a review
     keep: str  # "start" | "start_and_end": which of a longer one
+    validation: Tensor | None = None  # int64: rows of the training split that the user holds out; None: does not say
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -28,11 +30,15 @@ class Reviews:
     def __getitem__(self, i: int) -> Tensor:
         return self.ids[self.offsets[i] : self.offsets[i + 1]]
 
+    def contents(self) -> Iterator[bytes]:
+        """Yield what each review says to a model: equal ones are never parted."""
+        return (self[i].numpy().tobytes() for i in range(len(self)))
+
     def select(self, rows: Tensor) -> "Reviews":
         """Return the reviews of `rows`, int64 (rows,), in that order."""
         offsets = pad(self.offsets.diff()[rows].cumsum(0), (1, 0))
         ids = torch.cat([self[row] for row in rows.tolist()])
-        return replace(self, ids=ids, offsets=offsets, labels=self.labels[rows])
+        return replace(self, ids=ids, offsets=offsets, labels=self.labels[rows], validation=None)
 
 
 def read_reviews(path: Path) -> Reviews:

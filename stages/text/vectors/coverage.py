@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from stages.core.files import read_row_groups
-from stages.text.vectors.glove import match, read_vector_table
+from stages.core.files import read_row_groups, read_table
+from stages.text.special import PAD, UNK
+from stages.text.vectors.table import match, read_vector_table
 
 SHOWN = 20  # words without a vector that the report lists
+FEW = 5  # words that a message shows
 
 Missing = list[tuple[str, int]]  # words without a vector, and their occurrences, the most frequent first
 
@@ -36,6 +38,27 @@ def match_row_group(vocab: Path, group: int, *, glove: Path, dim: int) -> Matche
 
 def _first(missing: Missing) -> Missing:
     return sorted(missing, key=lambda row: (-row[1], row[0]))[:SHOWN]
+
+
+def why_none_matches(vocab: Path, glove: Path, dim: int) -> str:
+    """Return what the words of a vocabulary and of a table of vectors are like, where none is in both."""
+    asked = [word for word in read_table(vocab, ["word"])["word"].to_pylist() if word not in ("", UNK, PAD)]
+    words = [word for table in read_vector_table(glove, dim) for word in table["word"].to_pylist()]
+    wanted = set(asked)
+    cased = sum(word.lower() in wanted for word in words)
+    likely = (
+        f"in lower case, as reviews are read here, {cased:,} of them would match: take vectors of lower-case words"
+        if cased
+        else "are they of another language, or is build_vocab.tokenizer another one?"
+    )
+    return (
+        f"none of the vocabulary's {len(asked):,} words has a vector. The vocabulary has words such as "
+        f"{_some(asked)}; the vectors are of {_some(words)}; {likely}"
+    )
+
+
+def _some(words: list[str]) -> str:
+    return ", ".join(map(repr, words[:FEW]))
 
 
 class Coverage:

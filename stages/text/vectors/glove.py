@@ -1,50 +1,68 @@
-"""Word vectors in GloVe's text format: `word v1 … vn`, a word a line."""
+"""Word vectors in GloVe's text format, `word v1 … vn`, a word a line, as GloVe, word2vec and fastText publish them."""
 
 import io
-import shutil
+import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import compute, csv
+from pyarrow import csv
 
-from stages.core.files import InputError, read_row_groups
-from stages.text.special import PAD, UNK
+from stages.core.files import InputError
+from stages.sources.gzip import GZIP_ERRORS, GzipFile
+from stages.sources.kinds import HEAD, other_kind
+from stages.text.vectors.table import vector_table
 
 BLOCK = 1 << 22  # bytes of text that Arrow parses at a time
-HEADER = 64  # bytes, more than a first line `words dim` takes
 MAX_RATIO = 50  # of a text's size to its zip's; vectors compress to about a third
+SUFFIXES = (".txt", ".vec")  # of texts in a zip
+SEPARATOR = "\x1f"  # between the fields of a text whose words hold blanks
+
+_BINARY = {  # first bytes -> what the file is
+    b"\xba\x16\x4f\x2f": "fastText's binary model; take the .vec that is published beside it",
+    b"\x80": "a pickle, as gensim saves vectors",
+    b"\x93NUMPY": "a NumPy array, without words",
+    b"\x89HDF": "an HDF5 file",
+    b"\xff\xfe": "text in UTF-16; save it as UTF-8",
+    b"\xfe\xff": "text in UTF-16; save it as UTF-8",
+}
+_AS_TEXT = "; as text: gensim.models.KeyedVectors.{load}.save_word2vec_format('vectors.txt')"
+_BLANKS = b" \t\r\n"
+_MARK = b"\xef\xbb\xbf"  # UTF-8's byte order mark
+_NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|about|changes)\b", re.IGNORECASE)  # files beside the vectors
 
 
 def read_vectors(path: Path, dim: int) -> pa.Table:
-    """Read a text file, or the one in a zip that is named `*{dim}d.txt`, else its only .txt.
+    """Read a text file, plain or in a gzip, or the one in a zip that is named `*{dim}d*`, else its only text.
 
     Returns word (string) and vector (fixed-size list of `dim` float32), in the file's order. A first line
-    `words dim` is skipped; of a repeated word the first row counts.
+    `words dim` is skipped; of a repeated word the first row counts. A word may hold blanks: GloVe 840B has some.
 
-    Raises InputError, with the line's number, for a row without `dim` finite numbers, or a word that is not UTF-8.
+    Raises InputError, with the line's number, for a row without `dim` finite numbers, or a word that is not UTF-8; and
+    for a file of another kind.
     """
-    with _open(path, dim) as (name, file):
-        text = _in_arrow(file)
-    header = _header_bytes(text[:HEADER].to_pybytes(), dim)
-    columns = ["word", *map(str, range(dim))]
+    with _open(path, dim) as (name, file, limit):
+        text = _in_arrow(name, file, limit)
+    start = text[:HEAD].to_pybytes()
+    if kind := _other_format(start, dim):
+        raise InputError(f"{name}: {kind}")
+    if start.startswith(_MARK):
+        text = text[len(_MARK) :]
+    header = _header_bytes(text[:HEAD].to_pybytes(), dim)
     try:
-        table = csv.read_csv(
-            pa.BufferReader(text[header:]),
-            csv.ReadOptions(column_names=columns, block_size=BLOCK),
-            csv.ParseOptions(delimiter=" ", quote_char=False, ignore_empty_lines=False),
-            csv.ConvertOptions(
-                column_types={column: pa.float32() for column in columns[1:]} | {"word": pa.string()}, null_values=[]
-            ),
-        )
-    except pa.ArrowInvalid as problem:
-        raise InputError(_explain(name, text.to_pybytes(), dim) or f"{name}: {problem}") from problem
+        table = _parsed(text[header:], dim, " ")
+    except pa.ArrowInvalid:
+        try:
+            table = _parsed(_with_separators(text[header:], dim), dim, SEPARATOR)
+        except pa.ArrowInvalid as problem:
+            raise InputError(_explain(name, text.to_pybytes(), dim) or f"{name}: {problem}") from problem
     vectors = _rows(table)
     if not np.isfinite(vectors).all():
         raise InputError(_explain(name, text.to_pybytes(), dim) or f"{name}: a number is not finite")
@@ -52,14 +70,62 @@ def read_vectors(path: Path, dim: int) -> pa.Table:
     return _drop_repeated(name, words, vectors, dim)
 
 
-def _in_arrow(file: IO[bytes]) -> pa.Buffer:
-    """Return the bytes of `file` in Arrow's memory.
+def _parsed(text: pa.Buffer, dim: int, separator: str) -> pa.Table:
+    """Parse rows whose fields stand between separators. Raises ArrowInvalid for a row of another number of fields."""
+    columns = ["word", *map(str, range(dim))]
+    return csv.read_csv(
+        pa.BufferReader(text),
+        csv.ReadOptions(column_names=columns, block_size=BLOCK),
+        csv.ParseOptions(delimiter=separator, quote_char=False, ignore_empty_lines=False),
+        csv.ConvertOptions(
+            column_types={column: pa.float32() for column in columns[1:]} | {"word": pa.string()}, null_values=[]
+        ),
+    )
+
+
+def _with_separators(text: pa.Buffer, dim: int) -> pa.Buffer:
+    """Return the rows with SEPARATOR between word and numbers: for tabs, blanks in words and at the lines' ends."""
+    sink, separator = pa.BufferOutputStream(), SEPARATOR.encode()
+    for line in io.BufferedReader(pa.BufferReader(text)):
+        row = line.rstrip(_BLANKS)
+        if _is_plain(row, dim):  # most rows, fast
+            sink.write(row.replace(b" ", separator) + b"\n")
+        else:
+            word, numbers = _split(row, dim)
+            sink.write(separator.join([word, *numbers]) + b"\n")
+    return sink.getvalue()
+
+
+def _is_plain(row: bytes, dim: int) -> bool:
+    return row.count(b" ") == dim and b"\t" not in row
+
+
+def _split(line: bytes, dim: int) -> tuple[bytes, list[bytes]]:
+    """Return the word of a row, which may hold blanks, and the numbers behind it: `dim`, if the row is in order."""
+    row = line.rstrip(_BLANKS)
+    if _is_plain(row, dim):
+        word, *numbers = row.split(b" ")
+        return word, numbers
+    word, *numbers = row.rsplit(None, dim) or [b""]
+    if len(numbers) == dim - 1 and row[:1] in (b" ", b"\t"):
+        return b"", [word, *numbers]
+    first, *others = word.split() or [b""]
+    if others and _NUMBER.fullmatch(others[-1]):  # too many numbers, not a word with blanks
+        return first, [*others, *numbers]
+    return word, numbers
+
+
+def _in_arrow(name: str, file: IO[bytes], limit: int | None) -> pa.Buffer:
+    """Return the bytes of `file` in Arrow's memory. Raises InputError for more than `limit`.
 
     One of Arrow's threads may be the last to release them. To release Python's memory it would need Python's lock,
     and taking that while Python shuts down aborts the process.
     """
     sink = pa.BufferOutputStream()
-    shutil.copyfileobj(file, sink, BLOCK)
+    while data := file.read(BLOCK):
+        sink.write(data)
+        if limit and sink.tell() > limit:
+            raise InputError(f"{name}: unpacks to more than {limit:,} bytes; vectors never pack that small")
     return sink.getvalue()
 
 
@@ -77,27 +143,6 @@ def _rows(table: pa.Table) -> np.ndarray:
     return rows
 
 
-def vector_table(words: pa.Array, vectors: np.ndarray) -> pa.Table:
-    """Return the table of `words` and `vectors` float32 (words, dim)."""
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
-    return pa.table({"word": words, "vector": lists})
-
-
-def vectors_of(table: pa.Table) -> np.ndarray:
-    """Return the vectors of such a table, float32 (words, dim)."""
-    column = table["vector"].combine_chunks()
-    return column.values.to_numpy().reshape(len(table), column.type.list_size)
-
-
-def read_vector_table(path: Path, dim: int) -> Iterator[pa.Table]:
-    """Yield the row groups that fetch_glove wrote; raises InputError if its vectors do not have `dim` numbers."""
-    for table in read_row_groups(path, ["word", "vector"]):
-        found = table.schema.field("vector").type.list_size
-        if found != dim:
-            raise InputError(f"{path}: its vectors have {found} numbers, embed_glove.dim is {dim}")
-        yield table
-
-
 def _drop_repeated(name: str, words: pa.Array, vectors: np.ndarray, dim: int) -> pa.Table:
     distinct = words.dictionary_encode()
     if len(distinct.dictionary) == len(words):
@@ -110,52 +155,74 @@ def _drop_repeated(name: str, words: pa.Array, vectors: np.ndarray, dim: int) ->
 
 
 @contextmanager
-def _open(path: Path, dim: int) -> Iterator[tuple[str, IO[bytes]]]:
-    """Open the vectors' text; yields its name for messages, and the file."""
+def _open(path: Path, dim: int) -> Iterator[tuple[str, IO[bytes], int | None]]:
+    """Open the vectors' text; yields its name for messages, the file, and how many bytes it may have."""
     try:
-        if not zipfile.is_zipfile(path):
-            with path.open("rb") as file:
-                yield str(path), file
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                member = _member(path, archive.namelist(), dim)
+                size = archive.getinfo(member).file_size
+                if size > MAX_RATIO * path.stat().st_size:
+                    raise InputError(f"{path}: {member} unpacks to {size:,} bytes; vectors never pack that small")
+                with archive.open(member) as file:
+                    yield f"{member} in {path}", file, None
             return
-        with zipfile.ZipFile(path) as archive:
-            member = _member(path, archive.namelist(), dim)
-            size = archive.getinfo(member).file_size
-            if size > MAX_RATIO * path.stat().st_size:
-                raise InputError(f"{path}: {member} unpacks to {size:,} bytes; vectors never pack that small")
-            with archive.open(member) as file:
-                yield f"{member} in {path}", file
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as problem:
+        with path.open("rb") as file:
+            if file.peek(2)[:2] == b"\x1f\x8b":
+                with GzipFile(path) as unpacked:
+                    yield str(path), cast("IO[bytes]", unpacked), max(BLOCK, MAX_RATIO * path.stat().st_size)
+            else:
+                yield str(path), file, None
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, *GZIP_ERRORS) as problem:
         raise InputError(f"{path}: {problem}; get it again") from problem
+    except (RuntimeError, NotImplementedError) as problem:  # zipfile's, of passwords and methods
+        raise InputError(f"{path}: {problem}; unpack it, and name the file in it") from problem
 
 
 def _member(path: Path, names: list[str], dim: int) -> str:
-    texts = [name for name in names if name.endswith(".txt") and not name.startswith("__MACOSX/")]
-    fitting = [name for name in texts if name.endswith(f"{dim}d.txt")]
-    if len(fitting) == 1:
-        return fitting[0]
-    if len(texts) == 1:
-        return texts[0]
-    raise InputError(
-        f"{path}: no *{dim}d.txt (embed_glove.dim is {dim}); it holds {', '.join(sorted(names)) or 'nothing'}"
-    )
+    texts = [name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith("__MACOSX/")]
+    texts = [name for name in texts if not _ABOUT.match(name.rsplit("/")[-1])]
+    fitting = [name for name in texts if re.search(rf"(?<!\d){dim}d(?![a-z])", name.rsplit("/")[-1], re.IGNORECASE)]
+    for found in (fitting, texts):
+        if len(found) == 1:
+            return found[0]
+    held = ", ".join(sorted(names)) or "nothing"
+    raise InputError(f"{path}: not one *{dim}d.txt or .vec (embed_glove.dim is {dim}); it holds {held}")
+
+
+def _other_format(start: bytes, dim: int) -> str | None:
+    """Return what a file is that begins with these bytes, and what to do; None if it may hold vectors as text."""
+    if start.startswith(b"PK\x03\x04"):
+        return "a damaged zip; get it again"
+    if kind := other_kind(start):
+        return f"{kind[0]}; expected text, a word and its {dim} numbers a line, plain or in a gzip or zip"
+    for mark, kind in _BINARY.items():
+        if start.startswith(mark):
+            return kind + (_AS_TEXT.format(load="load('…')") if mark == b"\x80" else "")
+    header = _header_bytes(start, dim)
+    first = start[header:].split(b"\n")[0]
+    numbers = first[first.find(b" ") + 1 :]
+    if header and (b"\0" in start or any(byte >= 0x80 or byte < 9 for byte in numbers)):
+        return "word2vec's binary format" + _AS_TEXT.format(load="load_word2vec_format('…', binary=True)")
+    return "binary, no text" if b"\0" in start else None
 
 
 def _header_bytes(start: bytes, dim: int) -> int:
-    """Return the length of a first line `words dim`, as word2vec writes it, or 0."""
+    """Return the length of a first line `words dim`, as word2vec and fastText write it, or 0."""
     line = start[: start.find(b"\n") + 1]
-    fields = line.rstrip(b"\r\n").split(b" ")
+    fields = line.split()
     return len(line) if dim > 1 and len(fields) == 2 and all(field.isdigit() for field in fields) else 0
 
 
 def _explain(name: str, data: bytes, dim: int) -> str | None:
     """Describe what is wrong with the first bad line. Slow: called only if there is one."""
-    header = _header_bytes(data[:HEADER], dim)
+    header = _header_bytes(data[:HEAD], dim)
     if not data[header:].strip():
         return f"{name}: empty; expected a word and {dim} numbers a line"
     for number, line in enumerate(io.BytesIO(data), 1):
         if number == 1 and header:
             continue
-        word, *numbers = line.rstrip(b"\r\n").split(b" ")
+        word, numbers = _split(line, dim)
         shown = repr(word.decode("utf-8", "replace"))[:50]
         if len(numbers) != dim:
             return f"{name}, line {number} ({shown}): {len(numbers)} numbers, expected {dim} (embed_glove.dim)"
@@ -172,20 +239,3 @@ def _explain(name: str, data: bytes, dim: int) -> str | None:
         except UnicodeDecodeError:
             return f"{name}, line {number} ({shown}): the word is not UTF-8"
     return None
-
-
-def match(words: list[str], tables: Iterable[pa.Table], dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the vectors of `words`, float32 (words, dim), zeros where there is none; and who has one, bool (words,).
-
-    The first table that has a word counts.
-    """
-    wanted = pa.array(words)
-    special = compute.is_in(wanted, value_set=pa.array([UNK, PAD]))  # some files have rows of these names
-    left = compute.invert(special).to_numpy(zero_copy_only=False)
-    vectors, found = np.zeros((len(words), dim), np.float32), np.zeros(len(words), bool)
-    for table in tables:
-        places = compute.index_in(wanted, value_set=table["word"].combine_chunks())
-        here = places.is_valid().to_numpy(zero_copy_only=False) & left & ~found
-        vectors[here] = vectors_of(table)[places.filter(pa.array(here)).to_numpy()]
-        found |= here
-    return vectors, found

@@ -24,8 +24,6 @@ def build_vocabulary(counts: Iterable[pa.Table], min_freq: int, tokenizer: str) 
 
     `counts` are tables of word and count, each word once. Also returns the number of distinct and of running words.
     """
-    from torchtext.vocab import Vocab  # imports torch, which reading a vocabulary does not need
-
     kept: Counter[str] = Counter()
     distinct = running = 0
     specials = pa.array([UNK, PAD])  # are kept whatever min_freq is
@@ -34,7 +32,8 @@ def build_vocabulary(counts: Iterable[pa.Table], min_freq: int, tokenizer: str) 
         enough = compute.greater_equal(table["count"], min_freq)
         some = table.filter(compute.or_(enough, compute.is_in(table["word"], value_set=specials)))
         kept.update(dict(zip(some["word"].to_pylist(), some["count"].to_pylist(), strict=True)))
-    words = Vocab(kept, min_freq=min_freq, specials=[UNK, PAD]).itos
+    # Not torchtext's Vocab itself: it imports torch, which takes this stage longer than its work
+    words = [UNK, PAD, *sorted(kept.keys() - {UNK, PAD}, key=lambda word: (-kept[word], word))]
     return Vocabulary(words, [kept[word] for word in words], tokenizer), distinct, running
 
 

@@ -1,155 +1,159 @@
 """Read labelled pictures from folders of classes, in a zip or on the disk."""
 
+import sys
 import warnings
-from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pyarrow as pa
 
 from stages.core.files import InputError
 from stages.core.progress import progress
 from stages.sources.user_data import SPLITS, draw_test_split
-from stages.vision.batches.images import image_table
-from stages.vision.reading.containers import File, files_of, zip_files
-from stages.vision.reading.opening import SUFFIXES, plain
+from stages.vision.batches.images import image_table, pixel_digest
+from stages.vision.reading.containers import files_of, zip_files
+from stages.vision.reading.layout import LAYOUT, VALID, Files, Layout, find_layout, some, warn
+from stages.vision.reading.opening import plain_and_image
 
-LITTER = {"__macosx", "thumbs.db", "desktop.ini"}  # lower case; names that begin with a dot are passed over too
-LAYOUT = "expected …/{train,test}/<class>/<picture>"
-USER_LAYOUT = f"{LAYOUT} or …/<class>/<picture>"
+SHOWN = 20  # files that a message lists
 
 _THREADS = 4  # pictures in memory decoded, at most
 _GROUP = 256  # pictures that are packed together
 
-Files = dict[str, File]  # id -> file
-Places = dict[str, Files]  # "train/hotdog", or "hotdog" where there are no splits -> the files in it
+Read = tuple[pa.Table, list[bytes]]  # a split's pictures, and a hash of each one's pixels
 
 
 def read_hotdog_archive(archive: Path) -> dict[str, pa.Table]:
     """Read a zip in the layout …/{train,test}/<class>/<picture>, the root at any depth.
 
-    Returns train and test: id ("train/hotdog/0.jpg", sorted by it), label (the name of the class's folder), image
-    (as `plain` returns it); the classes, sorted, in the metadata. Everything that lies elsewhere is passed over.
+    Returns train and test, and valid if there is such a folder: id ("train/hotdog/0.jpg", sorted by it), label (the
+    name of the class's folder), image (as `plain` returns it); the classes, sorted, in the metadata. Folders in a
+    class's folder belong to the class. Standard error gets a line of what was read and what was passed over.
 
     Raises InputError if the archive is no whole zip, if it has another layout or two roots, if the splits differ in
     their classes, if a class has no picture or is alone, or if a file in a class's folder is no whole picture.
     """
     with zip_files(archive) as files:
-        return _read(*_splits(archive, _places(archive, files, LAYOUT, with_splits=True), files, LAYOUT))
+        return _read_splits(archive, find_layout(archive, files, LAYOUT), skip_bad=False)
 
 
-def read_user_images(source: Path, test_fraction: float, seed: int) -> dict[str, pa.Table]:
+def read_user_images(source: Path, test_fraction: float, seed: int, skip_bad: bool = False) -> dict[str, pa.Table]:
     """Read a zip or a folder in the layout of `read_hotdog_archive` or in …/<class>/<picture>.
 
-    In the second layout the ids are "hotdog/0.jpg", and `test_fraction` of each class is drawn for the test split.
+    In the second layout the ids are "hotdog/0.jpg", and `test_fraction` of each class is drawn for the test split,
+    equal pictures together. With `skip_bad` files that are no whole pictures are left out and listed.
 
     Raises InputError as `read_hotdog_archive` does, for a class of one picture if the test split is drawn, and for a
     link to a folder.
     """
     with files_of(source) as files:
-        if places := _places(source, files, USER_LAYOUT, with_splits=True):
-            return _read(*_splits(source, places, files, USER_LAYOUT))
-        places = _places(source, files, USER_LAYOUT, with_splits=False)
-        if not places:
-            raise InputError(f"{source}: no picture in a class's folder; {USER_LAYOUT}, found {_folders(files)}")
-        classes = _classes(source, places, set(places), USER_LAYOUT)
-        everything = {name: file for of_class in places.values() for name, file in of_class.items()}
-        return _draw(source, _read({"all": everything}, classes)["all"], test_fraction, seed)
+        found = find_layout(source, files)
+        if "all" not in found.splits:
+            return _read_splits(source, found, skip_bad)
+        ((table, digests),) = _read(source, found, skip_bad).values()
+    _warn_of_classes(source, table, digests)
+    drawn = draw_test_split(source, table["label"].to_pylist(), digests, test_fraction, seed)
+    _print_summary(len(table), found)
+    return {split: table.filter([(row in drawn) == (split == "test") for row in range(len(table))]) for split in SPLITS}
 
 
-def _draw(source: Path, table: pa.Table, test_fraction: float, seed: int) -> dict[str, pa.Table]:
-    contents = (image.as_py() for image in table["image"])
-    drawn = draw_test_split(source, table["label"].to_pylist(), contents, test_fraction, seed)
-    rows = range(len(table))
-    return {split: table.filter([(row in drawn) == (split == "test") for row in rows]) for split in SPLITS}
+def _read_splits(source: Path, found: Layout, skip_bad: bool) -> dict[str, pa.Table]:
+    splits = _read(source, found, skip_bad)
+    for split, (table, digests) in splits.items():
+        _warn_of_classes(source, table, digests)
+        if split != "train":
+            _warn_of_leak(source, split, splits["train"], splits[split])
+    if VALID in splits:
+        _warn_of_leak(source, "test", splits[VALID], splits["test"], VALID)
+        count = len(splits[VALID][0])
+        print(f"{VALID}: {count:,} pictures are the validation part, by which the epoch is chosen", file=sys.stderr)
+    _print_summary(sum(len(table) for table, _ in splits.values()), found)
+    return {split: table for split, (table, _) in splits.items()}
 
 
-def _places(source: Path, files: list[File], layout: str, *, with_splits: bool) -> Places:
-    """Return the folders of pictures, below train and test or not, with their pictures; none if there are none.
-
-    Raises InputError if they are of two data sets, or a file is there twice.
-    """
-    depth = 2 if with_splits else 1
-    roots: dict[str, Places] = {}
-    for file in files:
-        *folders, name = [part for part in file.name.split("/") if part != "."]  # name is "" for a folder
-        if len(folders) < depth or (with_splits and folders[-2] not in SPLITS) or any(map(_is_litter, folders)):
-            continue
-        place = "/".join(folders[-depth:])
-        inside = roots.setdefault("/".join(folders[:-depth]), {}).setdefault(place, {})
-        if name and not _is_litter(name):
-            if f"{place}/{name}" in inside:
-                raise InputError(f"{file.where} is there twice")
-            inside[f"{place}/{name}"] = file
-    # Without splits any folder looks like a class's: a README alone makes none
-    counts = any if with_splits else _has_image
-    roots = {root: places for root, places in roots.items() if any(map(counts, places.values()))}
-    if len(roots) > 1:
-        found = _some([root or "." for root in roots])
-        raise InputError(f"{source}: more than one data set: in {found}; {layout}, one … for all")
-    return next(iter(roots.values()), {})
+def _print_summary(count: int, found: Layout) -> None:
+    pictures = "1 picture" if count == 1 else f"{count:,} pictures"
+    print(f"read {pictures} in {len(found.classes):,} classes, {found.passed_over()}", file=sys.stderr)
 
 
-def _splits(source: Path, places: Places, files: list[File], layout: str) -> tuple[dict[str, Files], list[str]]:
-    """Return the pictures of each split, and the classes."""
-    names = {split: {place.partition("/")[2] for place in places if place.startswith(f"{split}/")} for split in SPLITS}
-    for split in SPLITS:
-        if not names[split]:
-            raise InputError(f"{source}: no picture in {split}; {layout}, found {_folders(files)}")
-    for split, other in (SPLITS, SPLITS[::-1]):
-        if more := names[split] - names[other]:
-            raise InputError(f"{source}: classes in {split} that {other} has not: {_some(more)}; {layout}")
-    classes = _classes(source, places, names["train"], layout)
-    return {
-        split: {k: f for label in classes for k, f in places[f"{split}/{label}"].items()} for split in SPLITS
-    }, classes
+def _warn_of_classes(source: Path, table: pa.Table, digests: list[bytes]) -> None:
+    """Warn of pictures that are in two classes of one split."""
+    first: dict[bytes, tuple[str, str]] = {}
+    pairs = []
+    for name, label, digest in zip(table["id"].to_pylist(), table["label"].to_pylist(), digests, strict=True):
+        other, other_label = first.setdefault(digest, (name, label))
+        if label != other_label:
+            pairs.append((other, name))
+    if pairs:
+        warn(f"{source}: pictures that are in another class too, pixel for pixel: {len(pairs):,}: {_shown(pairs)}")
 
 
-def _classes(source: Path, places: Places, names: set[str], layout: str) -> list[str]:
-    if empty := [place for place, files in places.items() if not files]:
-        raise InputError(f"{source}: no picture in {_some(empty)}; {layout}")
-    if len(names) < 2:
-        raise InputError(f"{source}: only one class: {_some(names)}; {layout}, with two classes or more")
-    return sorted(names)
+def _warn_of_leak(source: Path, split: str, train: Read, other: Read, name: str = "train") -> None:
+    """Warn of pictures of a split that occur in another one, on whose side the user has put them."""
+    known = dict(zip(train[1], train[0]["id"].to_pylist(), strict=True))
+    pairs = [(id_, known[d]) for id_, d in zip(other[0]["id"].to_pylist(), other[1], strict=True) if d in known]
+    if pairs:
+        found = f"{len(pairs):,} of {len(other[1]):,} {split} pictures are in {name} too, pixel for pixel"
+        warn(f"{source}: {found}, which makes results look better than they are: {_shown(pairs)}")
 
 
-def _label(name: str) -> str:
-    return name.split("/")[-2]
+def _shown(pairs: list[tuple[str, str]]) -> str:
+    first = "; ".join(f"{one!r} and {other!r}" for one, other in pairs[:3])
+    return first + ("; …" if len(pairs) > 3 else "")
 
 
-def _has_image(files: Files) -> bool:
-    return any(PurePosixPath(name).suffix.lower() in SUFFIXES for name in files)
-
-
-def _is_litter(name: str) -> bool:
-    return name.startswith(".") or name.lower() in LITTER
-
-
-def _folders(files: list[File]) -> str:
-    return _some({file.name.rpartition("/")[0] for file in files})
-
-
-def _some(names: Collection[str]) -> str:
-    first = sorted(names)[:5]
-    return ", ".join(repr(name) for name in first) + (", …" if len(names) > len(first) else "")
-
-
-def _read(splits: dict[str, Files], classes: list[str]) -> dict[str, pa.Table]:
+def _read(source: Path, found: Layout, skip_bad: bool) -> dict[str, Read]:
+    """Read the pictures of each split; raises InputError with all files that are none, unless they are skipped."""
+    bad: list[InputError] = []
     # Pillow warns of metadata that it cannot read, without naming the file; what it needs raises
     with warnings.catch_warnings(action="ignore"):
-        return {split: _read_split(split, files, classes) for split, files in splits.items()}
+        splits = {split: _read_split(split, files, found, bad) for split, files in found.splits.items()}
+    if bad and not skip_bad:
+        raise _all_bad(source, bad, sum(map(len, found.splits.values())))
+    for problem in bad:
+        print(f"skipped: {problem}", file=sys.stderr)
+    for split, (table, _) in splits.items():
+        if empty := set(found.classes) - set(table["label"].to_pylist()):
+            place = "" if split == "all" else f" of {split}"
+            raise InputError(f"{source}: no picture{place} that can be read in {some(empty)}")
+    return splits
 
 
-def _read_split(split: str, files: Files, classes: list[str]) -> pa.Table:
-    def read(name: str) -> bytes:
-        return plain(files[name].read(), files[name].where)
+def _all_bad(source: Path, bad: list[InputError], count: int) -> InputError:
+    if len(bad) == 1:
+        return bad[0]
+    lines = [f"{source}: {len(bad):,} of {count:,} files cannot be read as pictures", *map(str, bad[:SHOWN])]
+    if len(bad) > SHOWN:
+        lines.append(f"and {len(bad) - SHOWN:,} more")
+    return InputError("\n  ".join(lines) + "\nmend, move or delete them; or own.skip_bad: true leaves them out")
+
+
+def _read_split(split: str, files: Files, found: Layout, bad: list[InputError]) -> Read:
+    def read(name: str) -> tuple[bytes, bytes] | InputError:
+        try:
+            encoded, image = plain_and_image(files[name].read(), files[name].where)
+            return encoded, pixel_digest(image)
+        except InputError as problem:
+            return problem
 
     ids = sorted(files)
+    kept: list[str] = []
+    digests: list[bytes] = []
     packed: list[pa.Array] = []
     bar = progress(total=len(ids), desc=f"reading {split} pictures", unit="picture")
     with bar, ThreadPoolExecutor(_THREADS) as pool:  # Pillow decodes outside Python's lock
         for start in range(0, len(ids), _GROUP):
-            images = list(pool.map(read, ids[start : start + _GROUP]))
-            packed.append(pa.array(images, pa.large_binary()))
-            bar.update(len(images))
-    return image_table(ids, [_label(name) for name in ids], pa.chunked_array(packed), classes)
+            names = ids[start : start + _GROUP]
+            encoded = []
+            for name, one in zip(names, pool.map(read, names), strict=True):
+                if isinstance(one, InputError):
+                    bad.append(one)
+                    found.passed["that cannot be read"].append(name)
+                    continue
+                kept.append(name)
+                encoded.append(one[0])
+                digests.append(one[1])
+            packed.append(pa.array(encoded, pa.large_binary()))
+            bar.update(len(names))
+    labels = [name.split("/")[0 if split == "all" else 1] for name in kept]
+    return image_table(kept, labels, pa.chunked_array(packed, pa.large_binary()), found.classes), digests

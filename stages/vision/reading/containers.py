@@ -4,16 +4,17 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from stages.core.files import InputError
 from stages.sources.folders import refuse
+from stages.vision.reading.kinds import described, described_archive
 from stages.vision.reading.opening import MAX_BYTES
 
-_ENCRYPTED = 0x1  # a member's flag
+_ENCRYPTED, _UTF8 = 0x1, 0x800  # a member's flags
 
 
 class File(NamedTuple):
@@ -43,10 +44,47 @@ def zip_files(archive: Path) -> Iterator[list[File]]:
     try:
         zipped = zipfile.ZipFile(archive)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as problem:
-        raise InputError(f"{archive}: not a whole zip archive ({problem}); get it again") from problem
+        raise InputError(f"{archive}: not a whole zip archive {_found_instead(archive, problem)}") from problem
     with zipped:
-        members = [(member, f"{archive}: {member.filename}") for member in zipped.infolist()]
-        yield [File(member.filename, where, partial(_unpack, zipped, member, where)) for member, where in members]
+        members = zipped.infolist()
+        names = _member_names(members)
+        where = [f"{archive}: {name}" for name in names]
+        yield [
+            File(name, place, partial(_unpack, zipped, member, place))
+            for name, place, member in zip(names, where, members, strict=True)
+        ]
+
+
+def _found_instead(file: Path, problem: Exception) -> str:
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(512)
+    except OSError:
+        start = b"?"
+    if kind := described_archive(start):
+        return f"but {kind}; unpack it and name the folder, or pack that as a zip"
+    if start and (kind := described(start)):
+        return f"({problem}), but {kind}" + ("" if ";" in kind else "; get it again")
+    return f"({problem}); get it again"
+
+
+def _member_names(members: list[zipfile.ZipInfo]) -> list[str]:
+    """Return the members' names with slashes.
+
+    Some programs on Windows write backslashes, which Unix allows in a name: they part folders where there are no
+    slashes. A name without a declared encoding is UTF-8, as macOS writes it, if it can be, else code page 437.
+    """
+    names = [_decoded(member) for member in members]
+    if not any("/" in name for name in names):
+        names = [name.replace("\\", "/") for name in names]
+    return names
+
+
+def _decoded(member: zipfile.ZipInfo) -> str:
+    if not member.flag_bits & _UTF8 and not member.filename.isascii():
+        with suppress(UnicodeError):
+            return member.filename.encode("cp437").decode()
+    return member.filename
 
 
 def _unpack(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> bytes:
@@ -65,6 +103,7 @@ def _unpack(zipped: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> byt
 
 def _in_folder(folder: Path) -> Iterator[File]:
     for place, folders, names in os.walk(folder, onerror=refuse):
+        hidden = [name for name in folders if name.startswith(".")]
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(place, name) for name in folders):
             if path.is_symlink():  # which may also lead in a circle
@@ -72,6 +111,11 @@ def _in_folder(folder: Path) -> Iterator[File]:
             yield File(f"{_name(path, folder)}/", str(path), partial(_regular, path))
         for path in (Path(place, name) for name in names):
             yield File(_name(path, folder), str(path), partial(_regular, path))
+        # Their files are named, to be counted, and never read: what is wrong with them does no harm
+        for top in (Path(place, name) for name in hidden if not Path(place, name).is_symlink()):
+            for below, _, inside in os.walk(top):
+                for path in (Path(below, name) for name in inside):
+                    yield File(path.relative_to(folder).as_posix(), str(path), partial(_regular, path))
 
 
 def _name(path: Path, folder: Path) -> str:

@@ -1,23 +1,35 @@
 """Open an image from outside as people see it, or report what is wrong with it."""
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image
 
 from stages.core.files import InputError
+from stages.vision.reading.kinds import CONVERT, UnreadError, described, described_picture, is_heif, read_format
 
 MAX_SIDE = 512  # pixels of the shorter side; a test picture's is resized to 256 before its crop of 224
 MAX_PIXELS = 50_000_000  # as declared: a large camera's picture, 200 MB once decoded
 MAX_BYTES = 64 << 20  # of an encoded picture
 
 FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"]  # Pillow knows more: EPS, for one, runs a program
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})  # of their files
+SUFFIXES = frozenset([  # of their files; HEIC is read where an extra is installed, else it is refused by its name
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif", ".heic",
+    ".heif",
+])  # fmt: skip
 KEPT = {"JPEG", "PNG", "WEBP"}  # formats that are stored as they came
+DARK = 1 << 14  # where no sample of 16 bits reaches it, they may be of 14 bits or fewer, which would turn dark
 
+_SUBFILE, _BITS, _PHOTOMETRIC, _MAX_SAMPLE = 254, 258, 262, 281  # tags of TIFF
+_UNREAD = re.compile(
+    r"unsupported|not supported|not available|unknown|cannot handle", re.IGNORECASE
+)  # of Pillow's errors
 _TURNS = {  # EXIF orientation -> what brings the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -37,8 +49,9 @@ def upright(source: bytes | Path, name: str) -> Image.Image:
 
     Raises InputError, which begins with `name`, if there is no picture, or one that is damaged or enormous.
     """
-    with _opened(_read(source, name) if isinstance(source, Path) else source, name) as image:
-        return _upright(image)
+    data = _read(source, name) if isinstance(source, Path) else source
+    with _opened(data, name) as image:
+        return _upright(image, _bits(image, data))
 
 
 def plain(source: bytes | Path, name: str) -> bytes:
@@ -46,14 +59,19 @@ def plain(source: bytes | Path, name: str) -> bytes:
 
     Raises InputError as `upright` does; they are decoded in any case, to see that they can be.
     """
+    return plain_and_image(source, name)[0]
+
+
+def plain_and_image(source: bytes | Path, name: str) -> tuple[bytes, Image.Image]:
+    """Return what `plain` returns, and the picture that it encodes, decoded: RGB."""
     data = _read(source, name) if isinstance(source, Path) else source
     with _opened(data, name) as image:
         if _is_plain(image, data):
             image.load()
-            return data
-        buffer = io.BytesIO()
-        _upright(image).save(buffer, "PNG", compress_level=1)  # 2.5 times as fast as level 6, 5 % larger
-        return buffer.getvalue()
+            return data, image.copy()
+        buffer, upright_image = io.BytesIO(), _upright(image, _bits(image, data))
+        upright_image.save(buffer, "PNG", compress_level=1)  # 2.5 times as fast as level 6, 5 % larger
+        return buffer.getvalue(), upright_image
 
 
 def _read(path: Path, name: str) -> bytes:
@@ -71,24 +89,54 @@ def _read(path: Path, name: str) -> bytes:
 def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
     """Yield the picture with its header read; turn whatever goes wrong with it into an InputError."""
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=_formats(data)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
+            if image.format == "TIFF" and (_tag(image, _SUBFILE, 0) & 1 or data[8:10] == b"CR"):
+                raise UnreadError(f"a camera's raw file, which begins with a preview; {CONVERT}")
             yield image
+    except UnreadError as problem:
+        raise InputError(f"{name}: {problem}") from problem
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
         raise InputError(f"{name}: declares more than {MAX_PIXELS:,} pixels; reduce it, or leave it out") from problem
     except Image.UnidentifiedImageError as problem:
-        known = ", ".join(FORMATS)
-        raise InputError(f"{name}: not a picture, or its beginning is damaged; expected one of {known}") from problem
+        raise InputError(f"{name}: {_unidentified(data)}") from problem
     except Exception as problem:  # Pillow's readers raise nearly anything on bytes that are not what they should be
+        if _UNREAD.search(str(problem)):
+            raise InputError(f"{name}: a picture of a kind that is not read ({problem}); {CONVERT}") from problem
         raise InputError(f"{name}: a damaged picture ({problem}); get it again, or leave it out") from problem
+
+
+def _formats(data: bytes) -> list[str]:
+    return [*FORMATS, "HEIF"] if is_heif(data) and _reads_heif() else FORMATS
+
+
+@cache
+def _reads_heif() -> bool:
+    """Let Pillow read HEIC, where the extra is installed that can."""
+    try:
+        import_module("pillow_heif").register_heif_opener(thumbnails=False)
+    except ImportError:
+        return False
+    return True
+
+
+def _unidentified(data: bytes) -> str:
+    """Return why Pillow takes a file for none of FORMATS, and what to do."""
+    if kind := described_picture(data):
+        extra = ", or install what reads it: uv sync --extra heic" if is_heif(data) else ""
+        return f"{kind}, which is not read here; {CONVERT}{extra}"
+    if kind := read_format(data):
+        return f"not a picture that can be read: a {kind} of a rare kind, or damaged at its beginning; {CONVERT}"
+    found = f"but {kind}" if (kind := described(data)) else "or its beginning is damaged"
+    return f"not a picture, {found}; expected one of {', '.join(FORMATS)}"
 
 
 def _is_plain(image: Image.Image, data: bytes) -> bool:
     return (
         image.format in KEPT
         and image.mode == "RGB"
-        and not (image.format == "PNG" and data[24] == 16)  # bits per channel, which Pillow does not tell
+        and _bits(image, data) == 8
         and not image.has_transparency_data
         and not getattr(image, "is_animated", False)
         and _turn(image) is None
@@ -100,13 +148,13 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image, bits: int) -> Image.Image:
     scale = min(1, MAX_SIDE / min(image.size))
     width, height = (round(side * scale) for side in image.size)
     image.draft(None, (2 * width, 2 * height))  # a large JPEG is decoded to a fraction of its size, if to no less
     image.load()
     turn = _turn(image)  # only after loading: Pillow turns a TIFF itself
-    result = _rgb(image)
+    result = _rgb(image, bits)
     if result.size != (width, height):
         result = result.resize((width, height), Image.Resampling.LANCZOS)
     if turn is not None:
@@ -115,12 +163,54 @@ def _upright(image: Image.Image) -> Image.Image:
     return result
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image, bits: int) -> Image.Image:
     if image.mode in ("I", "F"):
-        raise ValueError("32 bits per pixel, whose range is not known")
+        raise UnreadError("32 bits per pixel, whose range is not known; save it with 8 or 16")
     if image.mode.startswith("I;16"):  # Pillow would cut off at 255
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+        return _eight_bits(image, bits).convert("RGB")
+    if bits > 8:  # of which Pillow leaves the upper 8
+        bands = [band for band in image.getbands() if band != "A"]
+        _refuse_dark(max(int(np.asarray(image.getchannel(band)).max()) for band in bands) << 8 | 0xFF)
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image, bits: int) -> Image.Image:
+    """Return a grey picture of up to 16 bits with 8, scaled by the bits that its file states."""
+    samples = np.asarray(image)  # uint16 (height, width)
+    highest = int(samples.max())
+    if highest >= 1 << bits:  # what the file states is wrong
+        bits = 16
+    if bits == 16 and highest:
+        _refuse_dark(highest)
+    eight = (samples >> (bits - 8)).astype(np.uint8)
+    if image.format == "TIFF" and _tag(image, _PHOTOMETRIC, 1) == 0:  # white is zero
+        eight = 255 - eight
+    return Image.fromarray(eight)
+
+
+def _bits(image: Image.Image, data: bytes) -> int:
+    """Return how many bits a channel has, as the file states it; PNG's samples fill their range, whatever sBIT is."""
+    if image.format == "TIFF":
+        bits = _tag(image, _BITS, 8)
+        highest = _tag(image, _MAX_SAMPLE, 0)
+        # Some programs state the picture's own maximum: only a whole number of bits is a range
+        return highest.bit_length() if bits == 16 and highest > 255 and highest & (highest + 1) == 0 else max(bits, 8)
+    return 16 if image.format == "PNG" and data[24] == 16 else 8  # which Pillow does not tell
+
+
+def _refuse_dark(highest: int) -> None:
+    if highest < DARK:
+        raise UnreadError(
+            f"16 bits per channel, the highest value at most {highest:,} of 65,535: if these are data of "
+            f"{max(highest.bit_length(), 9)} bits, they would turn dark; scale them to the whole range, or save 8 bits"
+        )
+
+
+def _tag(image: Image.Image, number: int, default: int) -> int:
+    """Return a TIFF's tag, the largest of its values."""
+    found = getattr(image, "tag_v2", {}).get(number, default)
+    values = found if isinstance(found, tuple) else (found,)
+    return max(value if isinstance(value, int) else default for value in values)

@@ -1,6 +1,10 @@
 """A network's weights from outside: a file of torch.save's or safetensors, read so that no code in it can run."""
 
 import re
+import sys
+import warnings
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +13,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from stages.core.files import InputError
-from stages.vision.networks import check_fit
+from stages.vision.networks import check_fit, is_output, misfits, outline, outputs_of
+from stages.vision.reading.kinds import described
 
 WRAPPINGS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts save it
 EXPECTED = "expected a state dict, as torch.save(model.state_dict(), file) or safetensors write it"
+SHOWN = 5  # names that a message lists
 
-_WRAPPED = re.compile(r"((module|_orig_mod)\.)+")  # prefixes of DataParallel and torch.compile
 _RENAMED = (  # names in torchvision's older files, and today's
     (re.compile(r"(\.denselayer\d+\.(norm|conv))\.([12]\.)"), r"\1\3"),
     (re.compile(r"(\.mlp)\.linear_1\."), r"\1.0."),
@@ -25,15 +30,19 @@ _RENAMED = (  # names in torchvision's older files, and today's
 def read_weights(file: Path, arch: str) -> tuple[dict[str, Tensor], int]:
     """Return the state dict of an `arch`, its floats fp32, on the CPU, and the network's number of outputs.
 
-    It may be nested in one of WRAPPINGS, and its names may have the prefixes of DataParallel and torch.compile.
+    It may be nested in a dictionary, and its names may have a prefix, as DataParallel, Lightning or a module around
+    the network give them. An output layer that is missing or another is left out, with 0 outputs. Tensors beside the
+    network are left out too, and named on standard error.
 
     Raises InputError for a file that holds anything but tensors, for weights of another architecture and for
     numbers that are not finite.
     """
-    state = _state_dict(_load(file), file)
-    outputs = check_fit(arch, state, file)
+    state = _without_prefix(arch, _state_dict(_load(file), file), file)
+    outputs = outputs_of(arch, state)
     weights = {}
     for name, tensor in state.items():
+        if not outputs and is_output(arch, name):
+            continue
         # A copy, because safetensors cannot write tensors that share memory
         dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
         weights[name] = tensor.detach().to(dtype, copy=True)
@@ -43,28 +52,52 @@ def read_weights(file: Path, arch: str) -> tuple[dict[str, Tensor], int]:
 
 
 def _load(file: Path) -> Any:
+    start = b"?"
     try:
         with file.open("rb") as opened:
-            start = opened.read(9)
-        if start[8:] == b"{":  # safetensors: eight bytes of length, then JSON
+            start = opened.read(512)
+        if start[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
             return load_file(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # what torch advises is not for this reader
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as problem:  # a damaged pickle can raise anything
-        refused = re.search(r"GLOBAL (\S+)", str(problem))
-        why = f"it holds {refused[1]}" if refused else _first_line(problem)
-        raise InputError(f"{file}: {why}; {EXPECTED}") from problem
+        raise InputError(f"{file}: {_why(file, start, problem)}; {EXPECTED}") from problem
 
 
-def _first_line(problem: Exception) -> str:
-    lines = str(problem).splitlines()
-    return lines[0] if lines else type(problem).__name__
+def _why(file: Path, start: bytes, problem: Exception) -> str:
+    """Return why a file could not be loaded, without torch's advice to load it in a way that runs its code."""
+    if isinstance(problem, OSError) and problem.strerror:
+        return problem.strerror
+    if refused := re.search(r"GLOBAL (\S+)", str(problem)):
+        return f"it holds {refused[1]}"
+    if not zipfile.is_zipfile(file):
+        if kind := described(start):
+            return f"it is {kind}"
+    elif _is_torchscript(file):
+        return "it is a TorchScript archive"
+    lines = str(problem).splitlines() or [type(problem).__name__]
+    return "it holds more than tensors, or is damaged" if "weights_only" in str(problem) else lines[0]
+
+
+def _is_torchscript(file: Path) -> bool:
+    try:
+        with zipfile.ZipFile(file) as zipped:
+            return any(name.endswith("/constants.pkl") for name in zipped.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
 
 
 def _state_dict(value: Any, file: Path) -> dict[str, Tensor]:
     """Return the state dict in `value` under today's names."""
-    for key in WRAPPINGS:
-        if isinstance(value, dict) and isinstance(value.get(key), dict):
-            value = value[key]
+    while isinstance(value, dict) and not _is_flat(value):
+        nested = [key for key, inner in value.items() if isinstance(inner, dict) and _holds_tensors(inner)]
+        known = [key for key in WRAPPINGS if key in nested] or nested
+        if not known:
+            break
+        if len(known) > 1 and known == nested:
+            keys = ", ".join(map(repr, nested[:SHOWN]))
+            raise InputError(f"{file}: it holds more than one network: {keys}; save the one that is meant: {EXPECTED}")
+        value = value[known[0]]
     if not isinstance(value, dict):
         raise InputError(f"{file}: it holds a {type(value).__name__}; {EXPECTED}")
     for name, tensor in value.items():
@@ -72,9 +105,48 @@ def _state_dict(value: Any, file: Path) -> dict[str, Tensor]:
             raise InputError(f"{file}: {name!r} in it is a {type(tensor).__name__}, not a tensor; {EXPECTED}")
         if tensor.layout != torch.strided or tensor.device.type != "cpu":
             raise InputError(f"{file}: {name} in it is no ordinary tensor; {EXPECTED}")
-    if all(_WRAPPED.match(name) for name in value):
-        value = {_WRAPPED.sub("", name, count=1): tensor for name, tensor in value.items()}
     return {_today(name): tensor for name, tensor in value.items()}
+
+
+def _is_flat(value: dict[Any, Any]) -> bool:
+    return all(isinstance(inner, Tensor) for inner in value.values())
+
+
+def _holds_tensors(value: dict[Any, Any]) -> bool:
+    return any(
+        isinstance(inner, Tensor) or (isinstance(inner, dict) and _holds_tensors(inner)) for inner in value.values()
+    )
+
+
+def _without_prefix(arch: str, state: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
+    """Return the tensors of the network under its own names.
+
+    Tried is each prefix that some name has before the network's first. What stands beside the network is told.
+
+    Raises InputError if the network is under no prefix, or under two.
+    """
+    expected = list(outline(arch, 1).state_dict())
+    first = expected[0]
+    prefixes = {name.removesuffix(first) for name in state if name == first or name.endswith(f".{first}")}
+    modules = {name.partition(".")[0] for name in expected}
+    fitting = {}
+    for prefix in sorted(prefixes):
+        inside = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+        # Another network's file may hold all of this one's tensors, as ResNet-34's does ResNet-18's: the rest tells
+        network = {name: tensor for name, tensor in inside.items() if name.partition(".")[0] in modules}
+        if not misfits(arch, network):
+            fitting[prefix] = network
+    if len(fitting) > 1:
+        keys = ", ".join(repr(prefix) for prefix in fitting)
+        raise InputError(f"{file}: it holds more than one {arch}: {keys}; save the one that is meant: {EXPECTED}")
+    if not fitting:
+        common = next(iter(prefixes)) if len(prefixes) == 1 else ""
+        check_fit(arch, {name.removeprefix(common): tensor for name, tensor in state.items()}, file)
+    ((prefix, network),) = fitting.items()
+    if beside := [name for name in state if name.removeprefix(prefix) not in network or not name.startswith(prefix)]:
+        names = ", ".join(beside[:SHOWN]) + (", …" if len(beside) > SHOWN else "")
+        print(f"{file}: {len(beside):,} tensors beside the network are left out: {names}", file=sys.stderr)
+    return network
 
 
 def _today(name: str) -> str:

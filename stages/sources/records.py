@@ -1,0 +1,429 @@
+"""The rows of a CSV, TSV, JSONL or Parquet file, by column; what the file does not say is found out, or refused.
+
+Read by the standard library's CSV and JSON readers, not Arrow's: they report the line of an error, refuse a stray
+quote, and leave a number as it is written.
+"""
+
+import codecs
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.core.cache import log
+from stages.core.files import InputError
+from stages.sources.folders import suffix_of
+from stages.sources.gzip import GZIP_ERRORS, GzipFile
+from stages.sources.kinds import HEAD, other_kind
+
+TEXT_SUFFIXES = (".csv", ".tsv", ".jsonl")  # also with .gz behind
+PARQUET = ".parquet"
+SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), PARQUET)
+DELIMITERS = ",;\t|"
+MAX_LETTERS = 1 << 24  # of a field: a thousand times the longest real review
+SHOWN = 5  # places, names or classes that a message lists
+
+Record = tuple[int, dict[str, Any]]  # a row's line, from 1, in Parquet its row; and its values by column
+Wanted = Mapping[str, str]  # columns -> where the user names them, such as "own.text"
+
+_AS_LINES = "of one array: pandas.read_json('a.json').to_json('a.jsonl', orient='records', lines=True)"
+_MARKS = {  # UTF-32's first, which begins as UTF-16's
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+class EncodingError(InputError):
+    """A text that is not UTF-8, though no other encoding was named."""
+
+
+class Form(NamedTuple):
+    """How a file is written, as far as the user says so."""
+
+    encoding: str | None = None  # None: UTF-8, or what its byte order mark says
+    delimiter: str | None = None  # None: the one that makes the wanted columns
+    option: str = "own.{}"  # what the user calls these two
+
+
+FOUND_OUT = Form()
+
+
+class _Layout(NamedTuple):
+    delimiter: str
+    skipped: int  # lines before the header
+    quoted: bool  # False: a quote is a letter
+    spaced: bool  # a blank follows each delimiter
+
+
+def read_records(file: Path, wanted: Wanted, form: Form, label: str | None = None) -> Iterator[Record]:
+    """Yield the rows of a file, whose name tells its format, with at least the columns `wanted`.
+
+    `label` is the column of classes, if there is one: by it the check for swallowed rows knows a row.
+
+    Raises InputError, with the line where there is one, if the file has another format or lacks a column.
+    """
+    suffix = suffix_of(file.name)
+    if suffix not in SUFFIXES:
+        spreadsheet, json_file = "; in Excel: Save as, CSV UTF-8", f"; {_AS_LINES}"
+        hint = spreadsheet if suffix in (".xlsx", ".xls", ".ods") else json_file if suffix == ".json" else ""
+        raise InputError(
+            f"{file}: own.reviews ends in none of {', '.join((*TEXT_SUFFIXES, PARQUET))}, of which the first three "
+            f"may be .gz{hint}"
+        )
+    try:
+        if suffix == PARQUET:
+            yield from _parquet_records(file, wanted)
+        elif suffix.startswith(".jsonl"):
+            yield from _json_records(file, wanted, form)
+        else:
+            yield from _csv_records(file, wanted, form, label)
+    except (OSError, EOFError, *GZIP_ERRORS, pa.ArrowException, UnicodeError) as problem:
+        if isinstance(problem, UnicodeError):
+            raise InputError(f"{file}: {problem}; name its encoding: {form.option.format('encoding')}") from problem
+        raise InputError(f"{file}: cannot be read: {getattr(problem, 'strerror', None) or problem}") from problem
+
+
+# Bytes
+
+
+@contextmanager
+def _opened(file: Path, form: Form) -> Iterator[io.TextIOWrapper]:
+    """Open the text of a file, with its line ends.
+
+    Bytes that are not UTF-8 come through as surrogates, so that as_text can tell their line.
+    """
+    packed = file.suffix.lower() == ".gz"
+    with GzipFile(file) if packed else file.open("rb") as data:
+        start = data.read(HEAD)
+        data.seek(0)
+        if kind := other_kind(start):
+            raise InputError(f"{file}: {kind[0]}; {kind[1]}")
+        encoding = _encoding(file, start, form)
+        errors = "surrogateescape" if encoding == "utf-8-sig" else "strict"
+        with io.TextIOWrapper(data, encoding, errors, newline="") as stream:
+            yield stream
+
+
+def _encoding(file: Path, start: bytes, form: Form) -> str:
+    if form.encoding:
+        try:
+            name = codecs.lookup(form.encoding).name
+            "".encode(name)  # of bytes to text, which base64 is not
+        except LookupError as problem:
+            option = form.option.format("encoding")
+            raise InputError(f"{option}: {form.encoding!r} found, expected an encoding such as cp1252") from problem
+        return "utf-8-sig" if name == "utf-8" else name
+    for mark, encoding in _MARKS.items():
+        if start.startswith(mark):
+            return encoding
+    if b"\0" in start:
+        is_little = start[1::2].count(0) >= start[::2].count(0)
+        raise InputError(
+            f"{file}: NUL bytes in it: no text, or UTF-16 without a byte order mark; save it as UTF-8, or try "
+            f"{form.option.format('encoding')}={'utf-16-le' if is_little else 'utf-16-be'}"
+        )
+    return "utf-8-sig"
+
+
+# CSV and TSV
+
+
+def _csv_records(file: Path, wanted: Wanted, form: Form, label: str | None) -> Iterator[Record]:
+    csv.field_size_limit(MAX_LETTERS)
+    layout = _layout(file, wanted, form)
+    header: list[str] = []
+    empty: list[int] = []
+    spans = _Spans(file, layout.delimiter)
+    for line, fields, physical in _rows(file, form, layout):
+        if fields and not header:
+            header = _header(fields)
+            spans.columns, spans.label = len(header), header.index(label) if label else None
+        elif fields:  # not an empty line
+            if len(fields) != len(header):
+                raise InputError(
+                    f"{file}, line {line}: {len(fields)} fields, expected {len(header)} as in the header"
+                    f"; a field with the delimiter {layout.delimiter!r} in it stands in quotes"
+                )
+            if not any(field.strip() for field in fields) and len(fields) > 1:
+                empty.append(line)
+                continue
+            spans.add(line, fields, physical)
+            if label is None:  # no classes to wait for
+                spans.check()
+                spans.spans.clear()
+            yield line, dict(zip(header, fields, strict=True))
+    spans.check()
+    if empty:
+        log(f"note: {file}: passed over {len(empty):,} rows of empty fields alone, in line {some(empty)}")
+
+
+def _rows(file: Path, form: Form, layout: _Layout) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Yield each row's line, its fields, and the lines of the file that it takes; an empty line has no field.
+
+    Raises InputError for a quote where none may be.
+    """
+    with _opened(file, form) as stream:
+        for _ in range(layout.skipped):
+            stream.readline()
+        taken: list[str] = []
+        quoting = csv.QUOTE_MINIMAL if layout.quoted else csv.QUOTE_NONE
+        reader = csv.reader(
+            _noting(stream, taken),
+            delimiter=layout.delimiter, quoting=quoting, skipinitialspace=layout.spaced, strict=True,
+        )  # fmt: skip
+        while True:
+            line = layout.skipped + reader.line_num + 1
+            taken.clear()
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as problem:
+                remedy = "a field with a quote in it stands in quotes, the inner one doubled"
+                raise InputError(f"{file}, line {line}: {problem}; {remedy}") from problem
+            yield line, fields, taken
+
+
+def _noting(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
+    for line in lines:
+        taken.append(line)
+        yield line
+
+
+def _header(fields: Sequence[str]) -> list[str]:
+    return [field.strip("\ufeff \t") for field in fields]
+
+
+def _layout(file: Path, wanted: Wanted, form: Form) -> _Layout:
+    """Find out how a file is written: by the first delimiter that makes the wanted columns of its header.
+
+    Raises InputError if none does.
+    """
+    with _opened(file, form) as stream:
+        first = stream.readline()
+    named = re.fullmatch(r'"?sep=(.)"?\s*', first, re.IGNORECASE)  # as Excel writes and reads it
+    is_tsv = suffix_of(file.name).startswith(".tsv")
+    chosen = "\t" if form.delimiter == "tab" else form.delimiter
+    ahead = chosen or (named[1] if named else None) or ("\t" if is_tsv else ",")
+    others = "" if chosen or named else DELIMITERS.replace(ahead, "")
+    found: list[tuple[str, list[str]]] = []
+    for delimiter in (ahead, *others):
+        layout = _Layout(delimiter, 1 if named else 0, quoted=True, spaced=False)
+        try:
+            fields = next((fields for _, fields, _ in _rows(file, form, layout) if fields), [])
+        except InputError:
+            continue
+        found.append((delimiter, _header(fields)))
+        if all(name in found[-1][1] for name in wanted):
+            check_columns(file, wanted, found[-1][1])
+            spaced = first.count(f"{delimiter} ") == first.count(delimiter) > 0 and not named
+            layout = layout._replace(spaced=spaced)
+            return layout._replace(quoted=_is_quoted(file, form, layout)) if delimiter == "\t" else layout
+    header = max((header for _, header in found), key=len, default=[])
+    if not header:
+        raise InputError(f"{file}: empty; expected a header with the columns' names, and a review a row")
+    check_columns(file, wanted, header)
+    raise AssertionError("unreachable: the columns are not there")
+
+
+def _is_quoted(file: Path, form: Form, layout: _Layout) -> bool:
+    """Return whether the quotes of a tab-separated file are CSV's, and not letters of the texts.
+
+    They are if only so each line has its fields, or where both readings fit, if the file quotes as programs do: a
+    column throughout, or exactly the fields that need it.
+    """
+    width, first = 0, 0
+    letters_fit = True
+    quoted: set[int] = set()  # columns with a quoted field
+    plain: set[int] = set()  # columns with another
+    needless = False
+    for line, fields, _ in _rows(file, form, layout._replace(quoted=False)):
+        if not fields:
+            continue
+        width = width or len(fields)
+        letters_fit &= len(fields) == width
+        if line == layout.skipped + 1:
+            continue
+        for column, field in enumerate(fields):
+            if field.startswith('"'):
+                first = first or line
+                quoted.add(column)
+                needless |= re.fullmatch(r'"[^",]*"', field) is not None  # Excel quotes a field with a comma
+            elif field:
+                plain.add(column)
+    if not first:
+        return not letters_fit or width == 1
+    marks_fit, swallowing = _marks_fit(file, form, layout)
+    if letters_fit and marks_fit:
+        as_marks = not needless or not quoted & plain
+    else:
+        as_marks = marks_fit or (swallowing and not letters_fit)
+    how = "as marks around a field" if as_marks else "as letters: the file does not quote throughout"
+    log(f"note: {file}: fields begin with a quote, the first in line {first}; quotes are read {how}")
+    return as_marks
+
+
+def _marks_fit(file: Path, form: Form, layout: _Layout) -> tuple[bool, bool]:
+    """Return whether a file can be read with quotes as marks, and whether only swallowed rows speak against it."""
+    spans = _Spans(file, layout.delimiter)
+    try:
+        for line, fields, physical in _rows(file, form, layout):
+            spans.columns = spans.columns or len(fields)
+            if fields and len(fields) != spans.columns:
+                return False, False
+            spans.add(line, fields, physical)
+    except InputError:
+        return False, False
+    swallowing = spans.swallowed() is not None
+    return not swallowing, swallowing
+
+
+class _Spans:
+    """The rows that take several lines; whether a lone quote has made one of several.
+
+    A lone quote at a field's beginning swallows all rows up to the next quote at a field's end.
+    """
+
+    def __init__(self, file: Path, delimiter: str) -> None:
+        self.file, self.delimiter = file, delimiter
+        self.columns = 0
+        self.label: int | None = None  # the column of the classes
+        self.labels: set[str] = set()
+        self.spans: list[tuple[int, list[str]]] = []  # first line, lines
+
+    def add(self, line: int, fields: list[str], physical: list[str]) -> None:
+        if len(physical) > 1:
+            self.spans.append((line, list(physical)))
+        if self.label is not None:
+            self.labels.add(fields[self.label].strip())
+
+    def check(self) -> None:
+        """Raise InputError for a field that holds rows."""
+        if found := self.swallowed():
+            first, last = found
+            raise InputError(
+                f"{self.file}, line {first}: a quote opens a field that ends in line {last} and holds what looks like "
+                "whole rows; if they are rows, double the quote and put the field in quotes, else save the table as "
+                ".jsonl or .parquet"
+            )
+
+    def swallowed(self) -> tuple[int, int] | None:
+        """Return the first and the last line of a row that holds rows."""
+        for line, physical in self.spans:
+            shaped = [self._has_fields(text) for text in physical]
+            rows = [self._is_row(text) for text in physical]
+            if self.label is None and self.delimiter != "\t":  # commas in texts make fields of any number
+                found = all(shaped)
+            else:
+                found = (rows[0] and rows[-1]) or any(rows[1:-1]) or (len(rows) > 2 and all(shaped))
+            if found:
+                return line, line + len(physical) - 1
+        return None
+
+    def _has_fields(self, text: str) -> bool:
+        """Return whether a line by itself has the fields of a row."""
+        if self.columns == 1:  # a row, or a part of a text
+            return self.delimiter == "\t"
+        return text.count(self.delimiter) == self.columns - 1
+
+    def _is_row(self, text: str) -> bool:
+        """Return whether a line by itself has the fields of a row, and one of the classes."""
+        if self.label is None or not self._has_fields(text):
+            return self._has_fields(text)
+        return text.rstrip("\r\n").split(self.delimiter)[self.label].strip().strip('"') in self.labels
+
+
+# JSON and Parquet
+
+
+def _json_records(file: Path, wanted: Wanted, form: Form) -> Iterator[Record]:
+    with _opened(file, form) as stream:
+        for line, text in enumerate(stream, 1):
+            if not text.strip():
+                continue
+            try:
+                record = json.loads(text, parse_int=str, parse_float=str)
+            except (ValueError, RecursionError) as problem:
+                hint = f"; {_AS_LINES}" if text.strip() in ("[", "{", "[{") else ""
+                raise InputError(
+                    f"{file}, line {line}: not JSON ({problem}); expected an object a line{hint}"
+                ) from problem
+            if not isinstance(record, dict):
+                hint = f"; {_AS_LINES}" if isinstance(record, list) else ""
+                raise InputError(f"{file}, line {line}: {text.strip()[:40]!r} found, expected an object a line{hint}")
+            check_columns(f"{file}, line {line}", wanted, list(record))
+            yield line, record
+
+
+def _parquet_records(file: Path, wanted: Wanted) -> Iterator[Record]:
+    with file.open("rb") as data:
+        if kind := other_kind(data.read(HEAD).removeprefix(b"PAR1")):
+            raise InputError(f"{file}: {kind[0]}; {kind[1]}")
+    with pq.ParquetFile(file) as parquet:
+        check_columns(file, wanted, parquet.schema_arrow.names)
+        number = 0
+        for batch in parquet.iter_batches(columns=list(wanted)):
+            yield from enumerate(batch.to_pylist(), number + 1)
+            number += len(batch)
+
+
+# Columns and values
+
+
+def check_columns(place: Path | str, wanted: Wanted, found: Sequence[str]) -> None:
+    """Raise InputError unless each wanted column is found once."""
+    for name, option in wanted.items():
+        if found.count(name) == 1:
+            continue
+        names = ", ".join(repr(column[:40]) for column in found[:20])
+        if name in found:
+            raise InputError(f"{place}: two columns {name!r} ({option}); it has {names}")
+        close = [column for column in found if column.strip().casefold() == name.strip().casefold()]
+        close = close or get_close_matches(name, found, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        if not close and not set(wanted) & set(found) and isinstance(place, Path):
+            hint = "; name one of these, or if they are a row, write a line of the columns' names above it"
+        raise InputError(f"{place}: no column {name!r} ({option}); it has {names}{hint}")
+
+
+def as_text(place: str, column: str, value: Any, form: Form) -> str:
+    """Return a value as text; nothing is an empty one. Raises InputError for what is no text and no number."""
+    if value is None or value != value:  # pandas writes nothing among numbers as NaN
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, bytes):  # Parquet of programs that do not say that their strings are UTF-8
+        value = value.decode("utf-8", "surrogateescape")
+    if not isinstance(value, str):
+        raise InputError(f"{place}: {str(value)[:40]!r} in column {column!r}; expected a text or a number")
+    if len(value) > MAX_LETTERS:
+        raise InputError(f"{place}: {len(value):,} letters in column {column!r}; expected at most {MAX_LETTERS:,}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as problem:
+        option = form.option.format("encoding")
+        raise EncodingError(
+            f"{place}: column {column!r} is not UTF-8 at letter {problem.start + 1}; "
+            f"save the file as UTF-8, or name its encoding, such as {option}=cp1252"
+        ) from problem
+    if "\0" in value:
+        raise InputError(f"{place}: a NUL in column {column!r}; expected text: the file is damaged, or no text")
+    return value
+
+
+def some(values: Sequence[Any]) -> str:
+    """Return the first values, and how many more there are."""
+    more = len(values) - SHOWN
+    return ", ".join(map(repr, values[:SHOWN])) + (f" and {more:,} more" if more > 0 else "")
