@@ -155,11 +155,12 @@ def test_the_table_holds_the_figures_of_the_metrics_files(watched: Watched, repo
         keys = ["accuracy", "ci_low", "ci_high", "loss"]
         if ROWS[title] in TEXTS:
             keys += ["precision", "recall", "f1", "roc_auc"]
-        values = [figures[key] for key in keys] + list(figures.get("recall_by_class", {}).values()) + [figures["ece"]]
+        recalls = [] if ROWS[title] in TEXTS else list(figures["recall_by_class"].values())
+        values = [*(figures[key] for key in keys), *recalls, figures["ece"]]
         cells = row.locator("data").all()
         assert [float(cell.get_attribute("value") or "") for cell in cells] == values
         for cell, value in zip(cells, values, strict=True):
-            assert float(cell.inner_text().replace(MINUS, "-")) == pytest.approx(value, abs=0.0005)
+            assert float(cell.inner_text().replace(MINUS, "-")) == pytest.approx(value, abs=0.0006)
 
 
 def test_the_differences_are_those_of_the_paired_comparison(watched: Watched, report: Path) -> None:
@@ -169,7 +170,7 @@ def test_the_differences_are_those_of_the_paired_comparison(watched: Watched, re
     for row, pair in zip(rows, pairs, strict=True):
         shown = re.findall(rf"[+{MINUS}][\d.]+", row.inner_text())
         values = [pair[key] for key in ("accuracy", "ci_low", "ci_high")]
-        assert [float(text.replace(MINUS, "-")) for text in shown] == pytest.approx(values, abs=0.0005)
+        assert [float(text.replace(MINUS, "-")) for text in shown] == pytest.approx(values, abs=0.0006)
 
 
 def test_every_image_is_there_and_every_one_is_described(watched: Watched) -> None:
@@ -177,7 +178,7 @@ def test_every_image_is_there_and_every_one_is_described(watched: Watched) -> No
     assert images.count() > 10
     assert images.evaluate_all("all => all.every(picture => picture.naturalWidth > 0 && picture.alt)")
     charts = watched.page.locator("figure.chart svg")
-    assert charts.count() == 9
+    assert charts.count() == 8
     assert charts.evaluate_all("all => all.every(svg => svg.getBoundingClientRect().height > 100)")
 
 

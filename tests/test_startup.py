@@ -15,10 +15,10 @@ HEAVY = {"torch", "torch._dynamo", "torchvision", "torchtext", "sklearn", "scipy
 VISION = {"torch", "torch._dynamo", "torchvision"}  # torchvision imports torch's compiler
 READERS = {f"stages.vision.reading{part}" for part in ("", ".kinds", ".opening")}  # know a picture by its file
 USED: dict[str, set[str]] = {
-    "download_imdb": set(),
+    "download_imdb": {"scipy"},
     "build_vocab": set(),
     "tensorize": set(),
-    "fetch_glove": set(),
+    "fetch_glove": {"scipy"},
     "embed_glove": set(),
     "train_linear": {"torch", "sklearn", "scipy"},
     "train_birnn": {"torch"},

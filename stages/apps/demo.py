@@ -1,5 +1,6 @@
 """The page to try the models in: a review or a picture, each model's prediction, and what it rests on."""
 
+import html
 import io
 import os
 from collections.abc import Callable
@@ -95,7 +96,7 @@ def _handler(function: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]
             with hidden():
                 return function(value)
         except InputError as problem:
-            raise gr.Error(str(problem), duration=None, print_exception=False) from problem
+            raise gr.Error(html.escape(str(problem), quote=False), duration=None, print_exception=False) from problem
 
     return handle
 
@@ -111,7 +112,7 @@ def explain_review(models: ReviewModels, text: str) -> list[Any]:
         raise InputError(f"More than {MAX_LETTERS:,} letters: expected a review.")
     (prediction,) = models.predict([Review(text)])
     if prediction.warning:
-        gr.Warning(prediction.warning)
+        gr.Warning(html.escape(prediction.warning, quote=False))  # shown as HTML
     found: list[Any] = []
     for name in models.names:
         probabilities = prediction.models[name]

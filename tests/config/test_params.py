@@ -181,7 +181,11 @@ def test_patience_goes_with_a_held_out_part(tmp_path: Path) -> None:
         ("train_textcnn.kernel_sizes", [], "[] found, expected a list of different whole numbers from 1"),
         ("train_textcnn.kernel_sizes", [3, 3], "[3, 3] found, expected a list of different whole numbers from 1"),
         ("train_textcnn.kernel_sizes", 3, "3 found, expected a list of different whole numbers from 1"),
-        ("own.reviews", None, "None found, expected the path of a file or folder"),
+        (
+            "own.reviews",
+            None,
+            "None found, expected the path of a file or folder, without ~, which DVC would not resolve",
+        ),
         ("own.text", "", "'' found, expected the name of a column"),
         ("own.label", 0, "0 found, expected the name of a column"),
         ("own.split", 0, "0 found, expected the name of a column, or null"),

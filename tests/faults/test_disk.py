@@ -76,7 +76,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 def test_a_pipeline_that_fills_the_disk_ends_as_ever_once_there_is_room(
     ready: Project, small_disk: Callable[[int], Path]
 ) -> None:
-    size = 4 << 20
+    size = 6 << 20
     disk = small_disk(size)
     project = ready.clone(disk / "project", "HEAD~1")
     # On a full disk Python leaves half of a module's bytecode and fails on it ever after, whatever the module
