@@ -175,8 +175,9 @@ def test_a_worker_without_the_project_is_one_error(
 @pytest.mark.parametrize("whole_group", [True, False])
 def test_ctrl_c_ends_the_workers(table: Path, tmp_path: Path, whole_group: bool) -> None:
     code = (
-        "import functools, pathlib, types; from stages.core import cli; "
+        "import functools, pathlib, signal, types; from stages.core import cli; "
         "from stages.engine import row_groups as engine; from tests.cluster import sleep_long; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "  # a background job inherits that it is ignored
         f"settings = types.SimpleNamespace(backend='loky', workers=2); folder = pathlib.Path({str(tmp_path)!r}); "
         f"work = functools.partial(sleep_long, folder=folder); table = pathlib.Path({str(table)!r})\n"
         "with cli.exit_on_error(): list(engine.each_row_group(table, work, settings))"
