@@ -14,6 +14,7 @@ from stages.core.files import InputError
 # <malloc.h>
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
+_M_ARENA_MAX = -8
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def _keep_freed_memory() -> None:
         if mallopt:
             mallopt(_M_MMAP_MAX, 0)
             mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+            mallopt(_M_ARENA_MAX, 1)  # memory that a thread frees can be another thread's
 
 
 def _prepare_gpu(device: torch.device) -> None:

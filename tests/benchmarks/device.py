@@ -144,14 +144,16 @@ def image_task(name: str, params: Params, hardware: Hardware, count: int) -> Tas
     return Task(model, optimizer, batches(augmented, 0), batches(central_view(size), None))
 
 
-def measure(what: str, run: Callable[[int], int], batches: int, fastest: float) -> None:
+def measure(what: str, run: Callable[[int], int], batches: int, fastest: float, threads: int) -> None:
     """Print a line of what `run` does, which takes a number of batches, HELD at most, and returns that of examples."""
     start = time.perf_counter()
     run(WARM_UP)
     first = time.perf_counter() - start
+    torch.set_num_threads(1)  # the counter sees this thread alone
     # What torch.compile makes of a network are no products that could be counted
     with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False, custom_mapping=RECURRENT) as counter:
         counted = run(FLOP_BATCHES)
+    torch.set_num_threads(threads)
     flop = counter.get_total_flops() / counted
     start = time.perf_counter()
     examples = sum(run(min(HELD, batches - done)) for done in range(0, batches, HELD))
@@ -185,8 +187,8 @@ def main(
             logits, _ = predict(task.model, Some(task.test, 1, count), hardware, "test")
             return len(logits.tolist())  # waits for the device
 
-        measure(f"{name}: training", learn, batches, fastest)
-        measure(f"{name}: test pass", look, batches, fastest)
+        measure(f"{name}: training", learn, batches, fastest, hardware.threads)
+        measure(f"{name}: test pass", look, batches, fastest, hardware.threads)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, the name everyone knows
 
 from stages.text.models.layers import drop_features, drop_words, mean_and_max
+from stages.text.models.side_by_side import run_side_by_side
 from stages.text.special import PAD_INDEX
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
@@ -54,12 +55,12 @@ class BiRNN(nn.Module):
         places = (mirror * batch + review).flatten()  # (steps * batch,): its own inverse
         words = drop_words(ids.T, self.word_dropout if self.training else 0)  # (steps, batch)
         vectors = drop_features(self.embedding(words), self.embedding_dropout if self.training else 0, 0)
-        ahead = self.forwards[0](vectors)[0]  # (steps, batch, hiddens)
-        behind = self.backwards[0](_pick(vectors, places))[0]  # the same, mirrored
+        layers = [self.forwards[0], self.backwards[0]]
+        ahead, behind = run_side_by_side(layers, [vectors, _pick(vectors, places)])  # (steps, batch, hiddens), mirrored
         for onward, back in zip(self.forwards[1:], self.backwards[1:], strict=True):
             states = torch.cat([ahead, _pick(behind, places)], 2)  # (steps, batch, 2 * hiddens)
             states = self._drop(states)
-            ahead, behind = onward(states)[0], back(_pick(states, places))[0]
+            ahead, behind = run_side_by_side([onward, back], [states, _pick(states, places)])
         if self.pooling == "mean_max":  # neither depends on the order of the steps
             encoding = torch.cat([mean_and_max(ahead, lengths), mean_and_max(behind, lengths)], 1)
         else:
