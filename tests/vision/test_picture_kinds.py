@@ -19,7 +19,7 @@ from stages.apps.inputs import sort_inputs
 from stages.core.files import InputError
 from stages.vision.batches.augmentation import MAX_RATIO, central_view
 from stages.vision.reading import class_folders
-from stages.vision.reading.class_folders import read_user_images
+from stages.vision.reading.class_folders import read_hotdog_archive, read_user_images
 from stages.vision.reading.opening import plain, upright
 from stages.vision.sheets import SheetRow, write_sheet
 
@@ -145,6 +145,11 @@ def test_a_valid_folder_without_test_is_refused_with_what_to_do(tmp_path: Path) 
         ids(unpack(tmp_path / "a", of("train/cat", "train/dog", "valid/cat", "valid/dog")))
 
 
+def test_a_test_folder_without_classes_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with refused("no picture in test; .*; the pictures in test lie in no class's folder"):
+        ids(unpack(tmp_path / "a", of("train/cat", "train/dog", "test")))
+
+
 @pytest.mark.parametrize("names", [("Train", "Test"), ("TRAIN", "TEST"), ("training", "testing")])
 def test_other_spellings_of_train_and_test_are_read(tmp_path: Path, names: tuple[str, str]) -> None:
     found = ids(unpack(tmp_path / "a", of(*(f"{split}/{label}" for split in names for label in ("cat", "dog")))))
@@ -220,7 +225,26 @@ def test_all_bad_files_are_in_one_message(tmp_path: Path) -> None:
         ids(unpack(tmp_path / "a", files))
     lines = str(caught.value).splitlines()
     assert len(lines) == 1 + class_folders.SHOWN + 2
-    assert lines[-2:] == ["  and 5 more", "mend, move or delete them; or own.skip_bad: true leaves them out"]
+    assert lines[-2:] == [
+        "  and 5 more",
+        "mend, move or delete them; or own.skip_bad: true leaves out what cannot be read",
+    ]
+
+
+@pytest.mark.parametrize("files", [of("cat", "dog") | {"cat/bad.png": b""}, SPLIT | {"test/dog/bad.png": b""}])
+def test_the_message_of_a_single_bad_file_has_the_way_out_too(tmp_path: Path, files: Container) -> None:
+    with refused(r"/bad\.png: not a picture, .*; or own\.skip_bad: true leaves out what cannot be read$"):
+        ids(unpack(tmp_path / "a", files))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_bad_files_in_the_projects_own_archive_cannot_be_skipped(tmp_path: Path, count: int) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, data in (SPLIT | {f"train/cat/bad{i}.png": b"" for i in range(count)}).items():
+            archive.writestr(name, data)
+    with refused(r"train/cat/bad0\.png: not a picture") as caught:
+        read_hotdog_archive(tmp_path / "a.zip")
+    assert "own." not in str(caught.value)
 
 
 def test_bad_files_are_skipped_and_listed_where_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,7 @@ def read_hotdog_archive(archive: Path) -> dict[str, pa.Table]:
     their classes, if a class has no picture or is alone, or if a file in a class's folder is no whole picture.
     """
     with zip_files(archive) as files:
-        return _read_splits(archive, find_layout(archive, files, LAYOUT), skip_bad=False)
+        return _read_splits(archive, find_layout(archive, files, LAYOUT), skip_bad=None)
 
 
 def read_user_images(source: Path, test_fraction: float, seed: int, skip_bad: bool = False) -> dict[str, pa.Table]:
@@ -57,7 +57,7 @@ def read_user_images(source: Path, test_fraction: float, seed: int, skip_bad: bo
     return {split: table.filter([(row in drawn) == (split == "test") for row in range(len(table))]) for split in SPLITS}
 
 
-def _read_splits(source: Path, found: Layout, skip_bad: bool) -> dict[str, pa.Table]:
+def _read_splits(source: Path, found: Layout, skip_bad: bool | None) -> dict[str, pa.Table]:
     splits = _read(source, found, skip_bad)
     for split, (table, digests) in splits.items():
         _warn_of_classes(source, table, digests)
@@ -102,14 +102,18 @@ def _shown(pairs: list[tuple[str, str]]) -> str:
     return first + ("; …" if len(pairs) > 3 else "")
 
 
-def _read(source: Path, found: Layout, skip_bad: bool) -> dict[str, Read]:
-    """Read the pictures of each split; raises InputError with all files that are none, unless they are skipped."""
+def _read(source: Path, found: Layout, skip_bad: bool | None) -> dict[str, Read]:
+    """Read the pictures of each split; raises InputError with all files that are none, unless they are skipped.
+
+    `skip_bad` is None where the user has no such choice.
+    """
     bad: list[InputError] = []
     # Pillow warns of metadata that it cannot read, without naming the file; what it needs raises
     with warnings.catch_warnings(action="ignore"):
         splits = {split: _read_split(split, files, found, bad) for split, files in found.splits.items()}
     if bad and not skip_bad:
-        raise _all_bad(source, bad, sum(map(len, found.splits.values())))
+        remedy = "" if skip_bad is None else "; or own.skip_bad: true leaves out what cannot be read"
+        raise _all_bad(source, bad, sum(map(len, found.splits.values())), remedy)
     for problem in bad:
         print(f"skipped: {problem}", file=sys.stderr)
     for split, (table, _) in splits.items():
@@ -119,13 +123,13 @@ def _read(source: Path, found: Layout, skip_bad: bool) -> dict[str, Read]:
     return splits
 
 
-def _all_bad(source: Path, bad: list[InputError], count: int) -> InputError:
+def _all_bad(source: Path, bad: list[InputError], count: int, remedy: str) -> InputError:
     if len(bad) == 1:
-        return bad[0]
+        return InputError(f"{bad[0]}{remedy}")
     lines = [f"{source}: {len(bad):,} of {count:,} files cannot be read as pictures", *map(str, bad[:SHOWN])]
     if len(bad) > SHOWN:
         lines.append(f"and {len(bad) - SHOWN:,} more")
-    return InputError("\n  ".join(lines) + "\nmend, move or delete them; or own.skip_bad: true leaves them out")
+    return InputError("\n  ".join(lines) + f"\nmend, move or delete them{remedy}")
 
 
 def _read_split(split: str, files: Files, found: Layout, bad: list[InputError]) -> Read:

@@ -104,6 +104,8 @@ def _find_splits(
     for split in SPLITS:
         if not any(classes[split].values()):
             beside = f"; there is {some(names[VALID])}: name it test to measure on it" if names[VALID] else ""
+            if any(e.is_image and SPLIT_NAMES.get("/".join(e.folders[depth:]).lower()) == split for e in entries):
+                beside = f"; the pictures in {split} lie in no class's folder"
             raise InputError(f"{source}: no picture in {split}; {layout}, found {_folders(files)}{beside}")
     for split, other in (SPLITS, SPLITS[::-1]):
         if more := classes[split].keys() - classes[other].keys():
