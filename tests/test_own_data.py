@@ -79,11 +79,15 @@ def test_validation_rows_choose_the_epoch_and_the_test_split_stays_unread(
     Path("artifacts/reviews/test.safetensors").write_bytes(b"unread")
     threads = torch.get_num_threads()
     small = {"device": "cpu", "threads": 1, "precision": "fp32", "epochs": 3, "num_channels": 4}
-    run("train_linear", "train_textcnn", dataset="own", own=own, train_textcnn=small, train_linear={"min_reviews": 1})
+    small |= {"patience": 3, "calibrate": True}
+    linear = {"min_reviews": 1, "calibrate": True}
+    run("train_linear", "train_textcnn", dataset="own", own=own, train_textcnn=small, train_linear=linear)
     torch.set_num_threads(threads)
     torch.set_flush_denormal(False)
     assert "validation_accuracy" in Path("artifacts/textcnn/curves.csv").read_text(encoding="utf-8")
-    assert read_json(Path("artifacts/textcnn/config.json"))["trained_on"]["kept_epoch"] in (1, 2, 3)
+    configs = [read_json(Path(f"artifacts/{name}/config.json")) for name in ("textcnn", "linear")]
+    assert configs[0]["trained_on"]["kept_epoch"] in (1, 2, 3)
+    assert all(config["temperature"] != 1 for config in configs)
 
 
 def test_a_vocabulary_without_a_word_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

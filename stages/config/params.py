@@ -40,16 +40,11 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _watched(patience: int | None, found: ValidationInfo) -> int | None:
-    if patience is not None and found.data.get("validation_fraction") == 0:
-        raise ValueError("no epoch is better than another without a held-out part")
-    return patience
-
-
-def _with_validation(calibrate: bool, found: ValidationInfo) -> bool:
-    if calibrate and found.data.get("validation_fraction") == 0:
-        raise ValueError("a temperature is fitted on a validation split")
-    return calibrate
+def _with_validation(asked: Any, found: ValidationInfo) -> Any:
+    """Refuse what needs a validation split where there is none; only the training knows whether the user gives one."""
+    if asked and found.data.get("validation_fraction") == 0 and found.context != "own":
+        raise ValueError("a validation split")
+    return asked
 
 
 def _ascending(values: list[float]) -> list[float]:
@@ -83,7 +78,7 @@ def _embedded_alone(urls: list[Any]) -> list[Any]:
 
 
 def _one_path(urls: list[str]) -> list[str]:
-    if any(not url or "://" in url for url in urls):
+    if any(url in ("", "embedded") or "://" in url for url in urls):  # DVC would look for a file of this name
         raise ValueError("a path")
     return urls
 
@@ -121,11 +116,13 @@ Std = Annotated[list[Part], _allowed("three numbers above 0, up to 1", min_lengt
 Switch = Annotated[bool, _allowed("true or false")]
 Patience = Annotated[
     int | None,
-    _allowed("a whole number from 1, or null; null where validation_fraction is 0", ge=1),
-    AfterValidator(_watched),
+    _allowed("a whole number from 1, or null; null where validation_fraction is 0, unless dataset is own", ge=1),
+    AfterValidator(_with_validation),
 ]
 Calibrate = Annotated[
-    bool, _allowed("true or false; false where validation_fraction is 0"), AfterValidator(_with_validation)
+    bool,
+    _allowed("true or false; false where validation_fraction is 0, unless dataset is own"),
+    AfterValidator(_with_validation),
 ]
 Device = Annotated[str, _allowed("auto, cpu, mps, cuda or cuda:N", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 Launcher = Annotated[
@@ -185,7 +182,11 @@ class OwnSource(Section):
     urls: Annotated[
         list[str],
         AfterValidator(_one_path),
-        _allowed("one path, or embedded; an http(s) address stands in download", min_length=1, max_length=1),
+        _allowed(
+            "one path, data/example/embedded for what is made here; an http(s) address stands in download",
+            min_length=1,
+            max_length=1,
+        ),
     ]
     download: Annotated[str | None, _allowed("an http(s) address, or null", pattern=r"^https?://")]
     hash: HashOrNull
@@ -401,7 +402,7 @@ def load_params(path: Path = PARAMS) -> Params:
     except (yaml.YAMLError, ValueError, RecursionError) as problem:  # a date 2001-99-99 is a ValueError
         raise InputError(f"{path} is not YAML: {problem}") from None
     try:
-        return Params.model_validate(values)
+        return Params.model_validate(values, context=values.get("dataset") if isinstance(values, dict) else None)
     except ValidationError as problem:
         lines = sorted({_describe(error) for error in problem.errors()})
         plural = "problem" if len(lines) == 1 else "problems"

@@ -15,7 +15,7 @@ from stages.sources.user_data import user_path
 if TYPE_CHECKING:
     from stages.config.params import OwnSource, Source
 
-EMBEDDED = "embedded"
+EMBEDDED = ("embedded", "data/example/embedded")  # the second for sources of the user's own: DVC watches the path
 
 _HINT = """\
 No network? "dataset: sample" in params.yaml needs none. Or point at a copy of the file:
@@ -25,7 +25,7 @@ No network? "dataset: sample" in params.yaml needs none. Or point at a copy of t
 
 def is_embedded(source: "Source | OwnSource") -> bool:
     """Return whether the source's file is made here."""
-    return EMBEDDED in source.urls and not getattr(source, "download", None)
+    return any(url in EMBEDDED for url in source.urls) and not getattr(source, "download", None)
 
 
 def obtain(

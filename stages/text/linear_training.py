@@ -19,7 +19,7 @@ from stages.text.batches.review_batches import EVAL_BATCH, ReviewBatches
 from stages.text.batches.reviews import Reviews, read_reviews
 from stages.text.models.linear import SHIFT, LinearModel
 from stages.training.calibration import fit_temperature
-from stages.training.validation import hold_out
+from stages.training.validation import check_validation, hold_out
 
 if TYPE_CHECKING:
     from stages.config.params import TrainLinear
@@ -39,6 +39,7 @@ def train_linear_model(params: "TrainLinear", dataset: str, reviews: Path, out: 
     train, temperature = read_reviews(reviews / "train.safetensors"), 1.0
     fraction, contents = params.validation_fraction, train.contents()
     rows, held_out = hold_out(train.labels, train.classes, fraction, params.seed, contents, train.validation)
+    check_validation(params, len(held_out) > 0)
     model = fit_linear(train.select(rows), params.ngrams, params.min_reviews, params.c)
     print(f"{len(model.weight):,} n-grams of {len(rows):,} reviews")
     if len(held_out):

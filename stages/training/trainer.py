@@ -22,6 +22,7 @@ from stages.training.calibration import fit_temperature
 from stages.training.checkpoint import Checkpoint
 from stages.training.distributed import all_reduce_sum, broadcast_buffers, data_parallel, gather, shard_random_state
 from stages.training.history import History
+from stages.training.validation import check_validation
 
 if TYPE_CHECKING:
     from stages.config.params import Training
@@ -82,7 +83,10 @@ class Trainer:
         checkpoint: Checkpoint | None = None,
         validates: bool | None = None,
     ) -> None:
-        """`validates`: whether a validation split is scored; None: if there is a validation_fraction."""
+        """`validates`: whether a validation split is scored; None: if there is a validation_fraction.
+
+        Raises InputError where none is, and `params` ask for one.
+        """
         self.model = model
         self.optimizer = optimizer
         self.params = params
@@ -92,6 +96,7 @@ class Trainer:
         self.average = WeightAverage(model) if params.average_epochs else None
         self.scored_model = self.average.model if self.average else model
         self.validates = bool(params.validation_fraction) if validates is None else validates
+        check_validation(params, self.validates)
         self.scored_split = "validation" if self.validates else "test"
         self.scheduler: OneCycleLR | None = None
         self.history = History()

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterable
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -41,6 +41,16 @@ def train_and_scored(
     if not len(held_out):
         return train, read_test()
     return train.select(rows), train.select(held_out)
+
+
+def check_validation(params: Any, validates: bool) -> None:
+    """Raise InputError where a training's params ask for a validation split and there is none."""
+    asked = [name for name in ("patience", "calibrate") if getattr(params, name, None)]
+    if asked and not validates:
+        raise InputError(
+            f"{' and '.join(asked)}: there is no validation split; set validation_fraction above 0, or give one with "
+            "your own data: rows that say validation in the column own.split, a folder valid beside train and test"
+        )
 
 
 def hold_out(

@@ -145,6 +145,14 @@ def test_patience_goes_with_a_held_out_part(tmp_path: Path) -> None:
     assert line.startswith("train_birnn.patience: 0 found, expected a whole number from 1")
 
 
+def test_the_users_own_data_may_hold_a_validation_part(tmp_path: Path) -> None:
+    text = TEXT.replace("  patience: null ", "  patience: 2 ").replace("  calibrate: false ", "  calibrate: true ")
+    params = load(tmp_path, text.replace("dataset: sample ", "dataset: own "))
+    assert (params.scratch.patience, params.train_linear.calibrate) == (2, True)
+    assert len(problems(tmp_path, text)) == 9
+    assert len(problems(tmp_path, text.replace("dataset: sample ", "dataset: [own] "))) == 10
+
+
 # What is wrong
 
 
@@ -171,7 +179,13 @@ def test_patience_goes_with_a_held_out_part(tmp_path: Path) -> None:
         (
             "finetune.patience",
             2,  # the file's validation_fraction is 0
-            "2 found, expected a whole number from 1, or null; null where validation_fraction is 0",
+            "2 found, expected a whole number from 1, or null; null where validation_fraction is 0, "
+            "unless dataset is own",
+        ),
+        (
+            "train_linear.calibrate",
+            True,
+            "True found, expected true or false; false where validation_fraction is 0, unless dataset is own",
         ),
         ("train_birnn.validation_fraction", 1, "1 found, expected a number from 0 to below 1"),
         ("train_birnn.threads", 0, "0 found, expected a whole number from 1, or null"),
@@ -217,10 +231,11 @@ def test_patience_goes_with_a_held_out_part(tmp_path: Path) -> None:
             (
                 f"sources.{name}.own.urls",
                 value,
-                f"{value!r} found, expected one path, or embedded; an http(s) address stands in download",
+                f"{value!r} found, expected one path, data/example/embedded for what is made here; "
+                "an http(s) address stands in download",
             )
             for name in ("glove", "source_model")
-            for value in (["/a.vec", "/b.vec"], [], ["https://host/a.vec"], [""])
+            for value in (["/a.vec", "/b.vec"], [], ["https://host/a.vec"], [""], ["embedded"])
         ),
         ("sources.glove.own.download", "/a.vec", "'/a.vec' found, expected an http(s) address, or null"),
         ("own.encoding", "klingon", "'klingon' found, expected an encoding, such as cp1252, or null"),

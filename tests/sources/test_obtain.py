@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from stages.config.params import load_params
 from stages.core.files import InputError
-from stages.sources.obtain import obtain
+from stages.sources.obtain import is_embedded, obtain
 from stages.training import trainer
+from tests.project import ROOT
 
 MAKER = """
 from pathlib import Path
@@ -84,6 +86,16 @@ def test_the_embedded_archive_is_made_once(package: Path, cache: Path) -> None:
     assert cache in first.parents
     assert obtain("imdb", "sample", Source(["embedded"]), maker(package)) == first
     assert made(package) == 1
+
+
+def test_a_source_of_the_users_own_that_is_not_named_is_a_file_for_dvc_and_made_here(package: Path) -> None:
+    sources = load_params(ROOT / "params.yaml").sources
+    for source in (sources.glove.own, sources.source_model.own):
+        (path,) = source.urls
+        assert (ROOT / path).is_file()
+        assert is_embedded(source)
+        assert obtain("glove", "own", source, maker(package)).read_bytes() == b"archive"
+    assert not is_embedded(sources.glove.own.model_copy(update={"download": "https://host/v.txt"}))
 
 
 def test_two_experiments_at_once_make_it_once(package: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,6 +143,11 @@ def test_a_part_is_held_out_and_calibrated_on(
     assert config.dataset == "own"
 
 
+def test_calibration_is_refused_where_nothing_is_held_out(tmp_path: Path, trained: Path) -> None:
+    with pytest.raises(InputError, match=r"^calibrate: there is no validation split; set validation_fraction above 0"):
+        train_linear_model(LinearSettings(calibrate=True), "own", trained / "artifacts/reviews", tmp_path / "linear")
+
+
 def test_the_same_params_give_the_same_bytes(tmp_path: Path, trained: Path) -> None:
     train_linear_model(LinearSettings(), "full", trained / "artifacts/reviews", tmp_path / "linear")
     for name in ("model.safetensors", "config.json"):

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,6 +49,17 @@ def test_a_training_tells_what_it_took(trained: Path, tmp_path: Path, held_out: 
     assert sorted(path.name for path in (tmp_path / "birnn").iterdir()) == [
         "config.json", "curves.csv", "model.safetensors",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", [{"patience": 1}, {"calibrate": True}, {"patience": 1, "calibrate": True}])
+def test_what_needs_a_validation_split_is_refused_without_one(
+    trained: Path, tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    artifacts = trained / "artifacts"
+    inputs = (artifacts / "reviews", artifacts / "glove.safetensors")
+    with pytest.raises(InputError, match=rf"^{' and '.join(asked)}: there is no validation split; set validation_fra"):
+        train_text_model(*TINY["birnn"], Settings(**asked), "own", *inputs, tmp_path / "birnn")
+    assert not (tmp_path / "birnn").exists()
 
 
 @pytest.mark.parametrize("name", TINY)
