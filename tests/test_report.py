@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from stages.core.files import read_table, write_table
 from stages.evaluation.titles import ENSEMBLE, TEXT_MODELS, TITLES
 from stages.reporting.formats import duration
+from stages.vision.batches.images import write_images
 from tests.project import STAGES, Project, cached
 
 FLAGS = (
@@ -134,6 +135,22 @@ def test_test_reviews_that_occur_in_training_are_counted(
     line = f"2 of the {len(test):,} test reviews occur in the training split"
     assert line in (tmp_path / "report.html").read_text("utf-8")
     assert line[5:] not in (ready.folder / "artifacts/report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("place", ["train", "valid"])
+def test_test_pictures_that_occur_in_training_are_counted(
+    ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(ready.folder)
+    data = tmp_path / "data"
+    shutil.copytree("data", data)
+    train, test = (read_table(data / f"hotdog/{split}.parquet") for split in ("train", "test"))
+    again = test.slice(0, 3)
+    write_images(data / f"hotdog/{place}.parquet", pa.concat_tables([train, again]) if place == "train" else again)
+    import_module("stages.report").main(data, Path("artifacts"), tmp_path / "report.html")
+    line = f"3 of the {len(test):,} test pictures occur in the training split, pixel for pixel"
+    assert line in (tmp_path / "report.html").read_text("utf-8")
+    assert "test pictures occur" not in (ready.folder / "artifacts/report.html").read_text("utf-8")
 
 
 # In a browser

@@ -11,7 +11,7 @@ from stages.inference.device import Hardware
 from stages.reporting.examples import data_uri, image_examples
 from stages.reporting.predictions import confident_mistakes, confusion, mix_ups, predictions_of, typical
 from stages.reporting.results import learning_curves, read_trained, reliability_chart
-from stages.vision.batches.images import read_images
+from stages.vision.batches.images import Images, read_images
 from stages.vision.networks import load_image_model
 
 MIX_UPS = 12  # pairs of classes, where there are too many for a table
@@ -41,6 +41,7 @@ def image_part(data: Path, artifacts: Path, hardware: Hardware) -> dict[str, Any
         augmentation = {"address": data_uri(sheet), "width": sheet.width, "height": sheet.height}
     return {
         "count": len(images),
+        "repeated": _repeated(data / "hotdog", images),
         "classes": images.classes,
         "models": models,
         "pairs": found["pairs"],
@@ -51,3 +52,10 @@ def image_part(data: Path, artifacts: Path, hardware: Hardware) -> dict[str, Any
             "reliability": reliability_chart({name: row["ece"] for name, row in figures.items()}, comparison),
         },
     }
+
+
+def _repeated(folder: Path, test: Images) -> int:
+    """Return how many of the test pictures occur in training, pixel for pixel, the user's validation part included."""
+    files = [folder / f"{split}.parquet" for split in ("train", "valid")]
+    known = {content for file in files if file.exists() for content in read_images(file).contents()}
+    return sum(content in known for content in test.contents())
