@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from stages.core.cache import log
 from stages.core.files import InputError
+from stages.core.messages import some
 from stages.evaluation.titles import ENSEMBLE, IMAGE_MODELS, TEXT_MODELS
 from stages.sources.folders import files_in, suffix_of
-from stages.sources.records import PARQUET, SUFFIXES, TEXT_SUFFIXES, some
+from stages.sources.records import PARQUET, SUFFIXES, TEXT_SUFFIXES
 from stages.vision.reading.opening import SUFFIXES as IMAGE_SUFFIXES
 
 

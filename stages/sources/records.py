@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from stages.core.cache import log
 from stages.core.files import InputError
+from stages.core.messages import some
 from stages.sources.folders import suffix_of
 from stages.sources.gzip import GZIP_ERRORS, GzipFile
 from stages.sources.kinds import HEAD, other_kind
@@ -29,7 +30,6 @@ PARQUET = ".parquet"
 SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), PARQUET)
 DELIMITERS = ",;\t|"
 MAX_LETTERS = 1 << 24  # of a field: a thousand times the longest real review
-SHOWN = 5  # places, names or classes that a message lists
 
 Record = tuple[int, dict[str, Any]]  # a row's line, from 1, in Parquet its row; and its values by column
 Wanted = Mapping[str, str]  # columns -> where the user names them, such as "own.text"
@@ -421,9 +421,3 @@ def as_text(place: str, column: str, value: Any, form: Form) -> str:
     if "\0" in value:
         raise InputError(f"{place}: a NUL in column {column!r}; expected text: the file is damaged, or no text")
     return value
-
-
-def some(values: Sequence[Any]) -> str:
-    """Return the first values, and how many more there are."""
-    more = len(values) - SHOWN
-    return ", ".join(map(repr, values[:SHOWN])) + (f" and {more:,} more" if more > 0 else "")

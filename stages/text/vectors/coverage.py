@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from stages.core.files import read_row_groups, read_table
+from stages.core.messages import some
 from stages.text.special import PAD, UNK
 from stages.text.vectors.table import match, read_vector_table
 
 SHOWN = 20  # words without a vector that the report lists
-FEW = 5  # words that a message shows
 
 Missing = list[tuple[str, int]]  # words without a vector, and their occurrences, the most frequent first
 
@@ -53,12 +53,8 @@ def why_none_matches(vocab: Path, glove: Path, dim: int) -> str:
     )
     return (
         f"none of the vocabulary's {len(asked):,} words has a vector. The vocabulary has words such as "
-        f"{_some(asked)}; the vectors are of {_some(words)}; {likely}"
+        f"{some(asked)}; the vectors are of {some(words)}; {likely}"
     )
-
-
-def _some(words: list[str]) -> str:
-    return ", ".join(map(repr, words[:FEW]))
 
 
 class Coverage:

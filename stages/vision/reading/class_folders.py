@@ -8,11 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from stages.core.files import InputError
+from stages.core.messages import some
 from stages.core.progress import progress
 from stages.sources.user_data import SPLITS, draw_test_split
 from stages.vision.batches.images import image_table, pixel_digest
 from stages.vision.reading.containers import files_of, zip_files
-from stages.vision.reading.layout import LAYOUT, VALID, Files, Layout, find_layout, some, warn
+from stages.vision.reading.layout import LAYOUT, VALID, Files, Layout, find_layout, warn
 from stages.vision.reading.opening import plain_and_image
 
 SHOWN = 20  # files that a message lists
@@ -119,7 +120,7 @@ def _read(source: Path, found: Layout, skip_bad: bool | None) -> dict[str, Read]
     for split, (table, _) in splits.items():
         if empty := set(found.classes) - set(table["label"].to_pylist()):
             place = "" if split == "all" else f" of {split}"
-            raise InputError(f"{source}: no picture{place} that can be read in {some(empty)}")
+            raise InputError(f"{source}: no picture{place} that can be read in {some(sorted(empty))}")
     return splits
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from stages.core.files import InputError
+from stages.core.messages import some
 from stages.sources.user_data import SPLITS
 from stages.vision.reading.containers import File
 from stages.vision.reading.kinds import UNREAD_SUFFIXES
@@ -89,7 +90,9 @@ def _find_splits(
     splits = {
         entry.folders[depth] for entry in entries if entry.folders[:depth] == root and len(entry.folders) > depth + 1
     }
-    names = {split: [name for name in splits if SPLIT_NAMES.get(name.lower()) == split] for split in (*SPLITS, VALID)}
+    names = {
+        split: sorted(name for name in splits if SPLIT_NAMES.get(name.lower()) == split) for split in (*SPLITS, VALID)
+    }
     for split, folders in names.items():
         if len(folders) > 1:
             raise InputError(f"{source}: two folders for {split}: {some(folders)}; keep one")
@@ -111,7 +114,7 @@ def _find_splits(
         if more := classes[split].keys() - classes[other].keys():
             alike = _alike([*more, *classes[other]])
             raise InputError(
-                f"{source}: classes in {split} that {other} has not: {some(more)}; "
+                f"{source}: classes in {split} that {other} has not: {some(sorted(more))}; "
                 + (f"names that look alike: {alike}" if alike else layout)
             )
     _check_classes(source, {f"{split}/{name}": of for split in SPLITS for name, of in classes[split].items()}, layout)
@@ -145,13 +148,8 @@ def warn(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-def some(names: Collection[str]) -> str:
-    first = sorted(names)[:5]
-    return ", ".join(repr(name) for name in first) + (", …" if len(names) > len(first) else "")
-
-
 def _folders(files: list[File]) -> str:
-    return some({file.name.rpartition("/")[0] for file in files})
+    return some(sorted({file.name.rpartition("/")[0] for file in files}))
 
 
 def _without_litter(files: list[File], found: Layout) -> list[Entry]:
@@ -192,7 +190,7 @@ def _root_of_splits(source: Path, entries: list[Entry], layout: str) -> Parts | 
         if not any(_is_in_a_split(root, one) or one[: len(root)] == root for one in roots)
     }
     if len(roots | others) > 1:
-        data_sets = some(["/".join(root) or "." for root in roots | others])
+        data_sets = some(sorted("/".join(root) or "." for root in roots | others))
         raise InputError(f"{source}: more than one data set: in {data_sets}; {layout}, one … for all")
     return next(iter(roots), None)
 
@@ -218,12 +216,12 @@ def _common(places: set[Parts]) -> Parts:
 
 def _check_classes(source: Path, classes: dict[str, Files], layout: str) -> None:
     if empty := [name for name, files in classes.items() if not files]:
-        raise InputError(f"{source}: no picture in {some(empty)}; {layout}")
+        raise InputError(f"{source}: no picture in {some(sorted(empty))}; {layout}")
 
 
 def _named_classes(source: Path, names: Collection[str], layout: str) -> list[str]:
     if len(names) < 2:
-        raise InputError(f"{source}: only one class: {some(names)}; {layout}, with two classes or more")
+        raise InputError(f"{source}: only one class: {some(sorted(names))}; {layout}, with two classes or more")
     if alike := _alike(names):
         warn(f"{source}: classes whose names look alike: {alike}; each is a class of its own")
     return sorted(names)
@@ -260,12 +258,13 @@ def _tell_subfolders(source: Path, classes: dict[str, Files]) -> None:
     counts = Counter(folder for folders in inner.values() for folder in folders)
     if len(shared := [folder for folder, count in counts.items() if count > 1]) > 1:
         raise InputError(
-            f"{source}: are {some(classes)} the classes, or {some(shared)} in each of them? Name one data set whose "
-            "folders are the classes; pictures of a class in one folder, or beside its subfolders, say it too"
+            f"{source}: are {some(sorted(classes))} the classes, or {some(sorted(shared))} in each of them? Name one "
+            "data set whose folders are the classes; pictures of a class in one folder, or beside its subfolders, say "
+            "it too"
         )
     if inner:
-        folders = some([f"{name}/{folder}" for name, below in inner.items() for folder in below])
-        warn(f"{source}: the classes are {some(classes)}; the folders below belong to them: {folders}")
+        folders = some(sorted(f"{name}/{folder}" for name, below in inner.items() for folder in below))
+        warn(f"{source}: the classes are {some(sorted(classes))}; the folders below belong to them: {folders}")
 
 
 def _merged(classes: dict[str, Files]) -> Files:
@@ -274,7 +273,7 @@ def _merged(classes: dict[str, Files]) -> Files:
 
 def _named(kind: str, names: list[str]) -> str:
     """Return names to show behind a kind, none where the kind is the name."""
-    return "" if set(names) == {kind} else f": {some(set(names))}"
+    return "" if set(names) == {kind} else f": {some(sorted(set(names)))}"
 
 
 def _is_litter(name: str) -> bool:
