@@ -26,6 +26,11 @@ def other_kind(start: bytes) -> tuple[str, str] | None:
             return kind
     if start[257:262] == b"ustar":
         return "a tar archive", "unpack it"
-    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html", b"<table")):
         return "a web page, as a failed download leaves it", "get the file itself"
+    if text.startswith(b"<?xml"):
+        return "XML", "export the table as CSV"
+    if text.startswith(b"version https://git-lfs"):
+        return "a pointer of git-lfs, not the file itself", "fetch it with: git lfs pull"
     return None

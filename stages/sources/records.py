@@ -29,11 +29,20 @@ TEXT_SUFFIXES = (".csv", ".tsv", ".jsonl")  # also with .gz behind
 PARQUET = ".parquet"
 SUFFIXES = (*TEXT_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES), PARQUET)
 DELIMITERS = ",;\t|"
+_OPEN = "unexpected end of data"  # csv's error
 MAX_LETTERS = 1 << 24  # of a field: a thousand times the longest real review
 
 Record = tuple[int, dict[str, Any]]  # a row's line, from 1, in Parquet its row; and its values by column
 Wanted = Mapping[str, str]  # columns -> where the user names them, such as "own.text"
 
+_SPLITS = {"split", "splits", "subset", "partition", "fold", "set"}  # columns that may tell the split
+_ENDINGS = {  # of names that say no format of ours -> what to do
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "in Excel: Save as, CSV UTF-8"),
+    **dict.fromkeys((".zip", ".bz2", ".xz", ".zst", ".tar", ".7z", ".rar"), "unpack it"),
+    ".ndjson": "let its name end in .jsonl",
+    ".tab": "let its name end in .tsv",
+    ".txt": "let its name end in .csv or .tsv, if it has columns",
+}
 _AS_LINES = "of one array: pandas.read_json('a.json').to_json('a.jsonl', orient='records', lines=True)"
 _MARKS = {  # UTF-32's first, which begins as UTF-16's
     codecs.BOM_UTF32_LE: "utf-32",
@@ -74,11 +83,10 @@ def read_records(file: Path, wanted: Wanted, form: Form, label: str | None = Non
     """
     suffix = suffix_of(file.name)
     if suffix not in SUFFIXES:
-        spreadsheet, json_file = "; in Excel: Save as, CSV UTF-8", f"; {_AS_LINES}"
-        hint = spreadsheet if suffix in (".xlsx", ".xls", ".ods") else json_file if suffix == ".json" else ""
+        hint = _AS_LINES if suffix == ".json" else _ENDINGS.get(suffix, "")
         raise InputError(
             f"{file}: own.reviews ends in none of {', '.join((*TEXT_SUFFIXES, PARQUET))}, of which the first three "
-            f"may be .gz{hint}"
+            "may be .gz" + (f"; {hint}" if hint else "")
         )
     try:
         if suffix == PARQUET:
@@ -103,6 +111,10 @@ def _opened(file: Path, form: Form) -> Iterator[io.TextIOWrapper]:
     Bytes that are not UTF-8 come through as surrogates, so that as_text can tell their line.
     """
     packed = file.suffix.lower() == ".gz"
+    if packed:
+        with file.open("rb") as data:
+            if data.read(2) not in (b"\x1f\x8b", b""):
+                raise InputError(f"{file}: not packed by gzip; let its name end without .gz, if it is whole")
     with GzipFile(file) if packed else file.open("rb") as data:
         start = data.read(HEAD)
         data.seek(0)
@@ -115,6 +127,7 @@ def _opened(file: Path, form: Form) -> Iterator[io.TextIOWrapper]:
 
 
 def _encoding(file: Path, start: bytes, form: Form) -> str:
+    marked = next((encoding for mark, encoding in _MARKS.items() if start.startswith(mark)), None)
     if form.encoding:
         try:
             name = codecs.lookup(form.encoding).name
@@ -122,10 +135,11 @@ def _encoding(file: Path, start: bytes, form: Form) -> str:
         except LookupError as problem:
             option = form.option.format("encoding")
             raise InputError(f"{option}: {form.encoding!r} found, expected an encoding such as cp1252") from problem
+        if marked and name.startswith(marked):
+            return marked
         return "utf-8-sig" if name == "utf-8" else name
-    for mark, encoding in _MARKS.items():
-        if start.startswith(mark):
-            return encoding
+    if marked:
+        return marked
     if b"\0" in start:
         is_little = start[1::2].count(0) >= start[::2].count(0)
         raise InputError(
@@ -148,15 +162,16 @@ def _csv_records(file: Path, wanted: Wanted, form: Form, label: str | None) -> I
         if fields and not header:
             header = _header(fields)
             spans.columns, spans.label = len(header), header.index(label) if label else None
+            _note_split(file, wanted, header)
         elif fields:  # not an empty line
+            if _is_blank(fields) and len(header) > 1:
+                empty.append(line)
+                continue
             if len(fields) != len(header):
                 raise InputError(
                     f"{file}, line {line}: {len(fields)} fields, expected {len(header)} as in the header"
                     f"; a field with the delimiter {layout.delimiter!r} in it stands in quotes"
                 )
-            if not any(field.strip() for field in fields) and len(fields) > 1:
-                empty.append(line)
-                continue
             spans.add(line, fields, physical)
             if label is None:  # no classes to wait for
                 spans.check()
@@ -164,7 +179,7 @@ def _csv_records(file: Path, wanted: Wanted, form: Form, label: str | None) -> I
             yield line, dict(zip(header, fields, strict=True))
     spans.check()
     if empty:
-        log(f"note: {file}: passed over {len(empty):,} rows of empty fields alone, in line {some(empty)}")
+        log(f"note: {file}: passed over {len(empty):,} rows of blanks alone, in line {some(empty)}")
 
 
 def _rows(file: Path, form: Form, layout: _Layout) -> Iterator[tuple[int, list[str], list[str]]]:
@@ -189,8 +204,9 @@ def _rows(file: Path, form: Form, layout: _Layout) -> Iterator[tuple[int, list[s
             except StopIteration:
                 return
             except csv.Error as problem:
+                what = {_OPEN: "a quote opens a field here, and none ends it"}.get(str(problem), str(problem))
                 remedy = "a field with a quote in it stands in quotes, the inner one doubled"
-                raise InputError(f"{file}, line {line}: {problem}; {remedy}") from problem
+                raise InputError(f"{file}, line {line}: {what}; {remedy}") from problem
             yield line, fields, taken
 
 
@@ -198,6 +214,10 @@ def _noting(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
     for line in lines:
         taken.append(line)
         yield line
+
+
+def _is_blank(fields: Sequence[str]) -> bool:
+    return not any(field.strip() for field in fields)
 
 
 def _header(fields: Sequence[str]) -> list[str]:
@@ -232,6 +252,8 @@ def _layout(file: Path, wanted: Wanted, form: Form) -> _Layout:
     header = max((header for _, header in found), key=len, default=[])
     if not header:
         raise InputError(f"{file}: empty; expected a header with the columns' names, and a review a row")
+    for name in header:
+        as_text(f"{file}, header", name, name, form)
     check_columns(file, wanted, header)
     raise AssertionError("unreachable: the columns are not there")
 
@@ -248,7 +270,7 @@ def _is_quoted(file: Path, form: Form, layout: _Layout) -> bool:
     plain: set[int] = set()  # columns with another
     needless = False
     for line, fields, _ in _rows(file, form, layout._replace(quoted=False)):
-        if not fields:
+        if _is_blank(fields):
             continue
         width = width or len(fields)
         letters_fit &= len(fields) == width
@@ -278,8 +300,10 @@ def _marks_fit(file: Path, form: Form, layout: _Layout) -> tuple[bool, bool]:
     spans = _Spans(file, layout.delimiter)
     try:
         for line, fields, physical in _rows(file, form, layout):
+            if _is_blank(fields):
+                continue
             spans.columns = spans.columns or len(fields)
-            if fields and len(fields) != spans.columns:
+            if len(fields) != spans.columns:
                 return False, False
             spans.add(line, fields, physical)
     except InputError:
@@ -347,12 +371,13 @@ class _Spans:
 
 
 def _json_records(file: Path, wanted: Wanted, form: Form) -> Iterator[Record]:
+    noted = False
     with _opened(file, form) as stream:
         for line, text in enumerate(stream, 1):
             if not text.strip():
                 continue
             try:
-                record = json.loads(text, parse_int=str, parse_float=str)
+                record = json.loads(text, parse_int=str, parse_float=str, object_pairs_hook=_distinct)
             except (ValueError, RecursionError) as problem:
                 hint = f"; {_AS_LINES}" if text.strip() in ("[", "{", "[{") else ""
                 raise InputError(
@@ -362,7 +387,19 @@ def _json_records(file: Path, wanted: Wanted, form: Form) -> Iterator[Record]:
                 hint = f"; {_AS_LINES}" if isinstance(record, list) else ""
                 raise InputError(f"{file}, line {line}: {text.strip()[:40]!r} found, expected an object a line{hint}")
             check_columns(f"{file}, line {line}", wanted, list(record))
+            if not noted:
+                _note_split(file, wanted, list(record))
+                noted = True
             yield line, record
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object. Raises ValueError for a key that is there twice, of which Python takes the last."""
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"two keys {next(key for key in record if keys.count(key) > 1)[:40]!r} in an object")
+    return record
 
 
 def _parquet_records(file: Path, wanted: Wanted) -> Iterator[Record]:
@@ -371,6 +408,7 @@ def _parquet_records(file: Path, wanted: Wanted) -> Iterator[Record]:
             raise InputError(f"{file}: {kind[0]}; {kind[1]}")
     with pq.ParquetFile(file) as parquet:
         check_columns(file, wanted, parquet.schema_arrow.names)
+        _note_split(file, wanted, parquet.schema_arrow.names)
         number = 0
         for batch in parquet.iter_batches(columns=list(wanted)):
             yield from enumerate(batch.to_pylist(), number + 1)
@@ -394,6 +432,14 @@ def check_columns(place: Path | str, wanted: Wanted, found: Sequence[str]) -> No
         if not close and not set(wanted) & set(found) and isinstance(place, Path):
             hint = "; name one of these, or if they are a row, write a line of the columns' names above it"
         raise InputError(f"{place}: no column {name!r} ({option}); it has {names}{hint}")
+
+
+def _note_split(file: Path, wanted: Wanted, found: Sequence[str]) -> None:
+    """Say that a column which seems to tell the split is not used."""
+    unused = [name for name in found if name.strip().casefold() in _SPLITS and name not in wanted]
+    named = {option.split()[0] for option in wanted.values()}
+    if unused and "own.label" in named and "own.split" not in named:
+        log(f"note: {file}: own.split is null: a test split is drawn, and the column {unused[0]!r} is not used")
 
 
 def as_text(place: str, column: str, value: Any, form: Form) -> str:

@@ -72,7 +72,10 @@ def _rows(file: Path, columns: Columns, form: Form) -> Iterator[Row]:
                 gaps[name].append(number)
         split = values[columns.split].strip().lower() if columns.split else None
         if split and split not in SPLIT_NAMES:
-            raise InputError(f"{place}: {split!r} in column {columns.split!r}; expected train, test or validation")
+            raise InputError(
+                f"{place}: {split[:40]!r} in column {columns.split!r}; expected train, test or validation; "
+                "own.split: null draws a test split"
+            )
         split = SPLIT_NAMES[split] if split else None
         labels[values[columns.label]] += 1
         yield Row(number, values[columns.text], values[columns.label].strip(), split)

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import json
 import tempfile
 from pathlib import Path
 
@@ -147,6 +148,20 @@ def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path, name: str, encodin
     assert pairs(written(tmp_path / name, table("\t", rows=rows), encoding)) == sorted(rows)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-8"])
+def test_a_byte_order_mark_is_no_part_of_the_header_where_the_encoding_is_named(tmp_path: Path, encoding: str) -> None:
+    text = "\ufeff" + table(rows=[(f'"{text}"', label) for text, label in PAIRS]).replace("text,", '"text",')
+    assert pairs(written(tmp_path / "a.csv", text, encoding), Form(encoding=encoding)) == PAIRS
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\r\r\n"])
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_lines_end_in_any_way(tmp_path: Path, name: str, end: str) -> None:
+    rows = [*PAIRS, ('"Superb"', "good"), ('5" plate', "bad")] if name == "a.tsv" else PAIRS
+    text = table("\t" if name == "a.tsv" else ",", rows=rows)
+    assert pairs(written(tmp_path / name, text.replace("\n", end))) == sorted(rows)
+
+
 def test_jsonl_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     lines = "\n".join(f'{{"text": "schön {text}", "label": "{label}"}}' for text, label in PAIRS)
     assert len(pairs(written(tmp_path / "a.jsonl", lines, "utf-16"))) == len(PAIRS)
@@ -198,6 +213,16 @@ def test_an_encoding_that_is_none_or_does_not_fit_is_refused(tmp_path: Path) -> 
          "'label'; did you mean 'Text'?"),
         ("a.csv", "".join(table().splitlines(True)[1:]).encode(), "if they are a row, write a line"),
         ("a.jsonl", b'[\n{"text": "x", "label": "a"}\n]', "line 1: not JSON"),
+        ("a.jsonl", b'{"text": "x", "label": "a", "text": "y"}', "line 1: not JSON (two keys 'text' in an object)"),
+        ("a.csv", table(header="t\u00e9xt,label").encode("latin-1"), "header: column 't\\udce9xt' is not UTF-8 at "
+         "letter 2; save the file as UTF-8, or name its encoding, such as own.encoding=cp1252"),
+        ("a.csv", b"<table><tr><td>text</td></tr></table>", "a web page"),
+        ("a.csv", b"<?xml version='1.0'?><Workbook/>", "XML; export the table as CSV"),
+        ("a.csv", b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of git-lfs, not the file itself"),
+        ("a.csv.gz", table().encode(), "not packed by gzip; let its name end without .gz"),
+        ("a.csv.zip", b"PK\x03\x04", "may be .gz; unpack it"),
+        ("a.ndjson", b"{}", "may be .gz; let its name end in .jsonl"),
+        ("a.csv", table(rows=[*PAIRS, ('"open', "good")]).encode(), "line 22: a quote opens a field here, and none"),
     ],
 )  # fmt: skip
 def test_what_the_file_is_and_what_to_do(tmp_path: Path, name: str, data: bytes, message: str) -> None:
@@ -208,7 +233,36 @@ def test_what_the_file_is_and_what_to_do(tmp_path: Path, name: str, data: bytes,
 def test_rows_of_empty_fields_are_passed_over_with_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path / "a.csv", table(";") + ";\n;\n")
     assert pairs(path) == PAIRS
-    assert "passed over 2 rows of empty fields alone, in line 22, 23" in capsys.readouterr().err
+    assert "passed over 2 rows of blanks alone, in line 22, 23" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [("a.csv", ","), ("a.tsv", "\t")])
+def test_a_line_of_blanks_is_no_row(
+    tmp_path: Path, name: str, delimiter: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [*PAIRS, ('"Superb"', "good"), ('5" plate', "bad")] if name == "a.tsv" else PAIRS
+    assert pairs(written(tmp_path / name, table(delimiter, rows=rows) + "   \n")) == sorted(rows)
+    assert "passed over 1 rows of blanks alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_a_column_that_seems_to_tell_the_split_is_not_passed_over_without_a_word(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"text": text, "label": label, "Split": split} for text, label in PAIRS for split in ("Train ", "TEST")]
+    path = tmp_path / name
+    if name == "a.parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif name == "a.jsonl":
+        written(path, "\n".join(map(json.dumps, rows)))
+    else:
+        written(path, table(header="text,label,Split", rows=[tuple(row.values()) for row in rows]))
+    read(path)
+    said = "note: {}: own.split is null: a test split is drawn, and the column 'Split' is not used\n"
+    assert capsys.readouterr().err.count(said.format(path)) == 1
+    splits = read_labelled_texts(path, Columns("text", "label", "Split"), 0.2, 0)
+    assert {split: len(found) for split, found in splits.items()} == {"train": 20, "test": 20}
+    assert "not used" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ LONG = "x" * (MAX_LETTERS + 1)
         ("a.csv", "review,label\nx,a\n", "no column 'text' (own.text in params.yaml); it has 'review', 'label'"),
         ("a.csv", "text,label,text\nx,a,y\n", "two columns 'text' (own.text in params.yaml)"),
         ("a.csv", HEADED + "x,a\ny,b,c\n", "line 3: 3 fields, expected 2 as in the header"),
-        ("a.csv", HEADED + 'x,a\n"y,b\nz,a\n', "line 3: unexpected end of data; a field with a quote"),
+        ("a.csv", HEADED + 'x,a\n"y,b\nz,a\n', "line 3: a quote opens a field here, and none ends it; a field with"),
         ("a.csv", HEADED + '"x" y,a\n', "line 2: ',' expected after '\"'; a field with a quote"),
         ("a.csv", HEADED + '"x\n\ny",a\n ,b\nz,a\n,b\n', "nothing in column 'text' in line 5, 7; fill it in or delete"),
         ("a.csv", HEADED + "".join(f"x{i},\n" for i in range(9)), "'label' in line 2, 3, 4, 5, 6 and 4 more; fill it"),
@@ -171,7 +171,7 @@ LONG = "x" * (MAX_LETTERS + 1)
         ("a.txt", "x", "own.reviews ends in none of .csv, .tsv, .jsonl, .parquet"),
         ("a.parquet.gz", "x", "own.reviews ends in none of"),
         ("a", "x", "own.reviews ends in none of"),
-        ("a.csv.gz", "no gzip", "cannot be read: "),
+        ("a.csv.gz", "no gzip", "not packed by gzip; let its name end without .gz"),
         ("a.parquet", "no Parquet", "cannot be read: "),
     ],
 )  # fmt: skip
@@ -206,7 +206,7 @@ def test_what_is_missing_or_a_folder_is_refused(tmp_path: Path) -> None:
 def test_a_split_that_is_none_is_refused(tmp_path: Path) -> None:
     rows = [*ROWS, {"text": "x", "label": "1", "split": "eval"}]
     assert refused(write(tmp_path / "a.parquet", rows), SPLIT) == (
-        "row 13: 'eval' in column 'split'; expected train, test or validation"
+        "row 13: 'eval' in column 'split'; expected train, test or validation; own.split: null draws a test split"
     )
     assert refused(write(tmp_path / "a.csv", [*ROWS, ROWS[0] | {"split": ""}]), SPLIT).startswith("nothing in column")
 

@@ -52,6 +52,8 @@ def trailing(data: bytes) -> bytes:
         b"3\t2\n" + ROWS.replace(b" ", b"\t"),
         b"the\t0.5 -1.25\nsoup\t2 3e-2\nwaiter\t1 1\n",
         b"the  0.5  -1.25\nsoup 2 3e-2\nwaiter 1 1",
+        b" " + ROWS.replace(b"\n", b"\n ") + b"\n",
+        ROWS + b"\n\r\n \n",
         b"\xef\xbb\xbf" + ROWS,
         b"\xef\xbb\xbf3 2\n" + ROWS,
     ],
@@ -90,6 +92,7 @@ def test_numbers_are_never_taken_for_a_part_of_a_word(tmp_path: Path, data: byte
         {"vectors.VEC": ROWS, "LICENSE.txt": b"PDDL"},
         {"a/wiki.vec": ROWS, "a/wiki.bin": b"\0", "a/readme.txt": b"About", "__MACOSX/a/._wiki.vec": b"\0"},
         {"glove.12d.txt": b"", "glove.2d.txt": ROWS},
+        {"a/.DS_Store": b"x", "a/wiki.vec": ROWS, "a/._wiki.vec": b"\0", ".b/wiki.vec": ROWS},
     ],
 )
 def test_the_vectors_in_a_zip_are_found(tmp_path: Path, members: dict[str, bytes]) -> None:
@@ -98,7 +101,22 @@ def test_the_vectors_in_a_zip_are_found(tmp_path: Path, members: dict[str, bytes
 
 def test_a_zip_of_two_that_may_be_meant_is_refused(tmp_path: Path) -> None:
     message = refused(zipped(tmp_path / "v.zip", {"de.vec": ROWS, "en.vec": ROWS}))
-    assert message.endswith("not one *2d.txt or .vec (embed_glove.dim is 2); it holds de.vec, en.vec")
+    assert "not one *2d.txt or .vec (embed_glove.dim is 2); it holds 'de.vec', 'en.vec'; unpack the one" in message
+
+
+def test_the_message_lists_a_few_of_many_names(tmp_path: Path) -> None:
+    message = refused(zipped(tmp_path / "v.zip", {f"{i:03}.txt": ROWS for i in range(300)}))
+    assert message.endswith("'004.txt' and 295 more; unpack the one that is meant, and name it")
+
+
+@pytest.mark.parametrize("said", [2, 5])
+def test_another_number_of_words_than_the_first_line_says_is_told(
+    tmp_path: Path, said: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for count in (said, 3):
+        read_vectors(written(tmp_path / "v.vec", b"%d 2\n" % count + ROWS), 2)
+    warning = f"v.vec: its first line says {said} words, 3 are there; is the file whole?\n"
+    assert capsys.readouterr().err == f"warning: {tmp_path}/{warning}"
 
 
 def tar(compression: str) -> bytes:
@@ -130,6 +148,14 @@ def binary(words: list[str], vectors: np.ndarray) -> bytes:
         (ROWS.decode().encode("utf-16"), "text in UTF-16; save it as UTF-8"),
         (b"<!DOCTYPE html>\n", "a web page"),
         (bytes(300), "binary, no text"),
+        (ROWS.decode().encode("utf-16-le"), "binary, no text, or UTF-16 without a byte order mark"),
+        (
+            ROWS.replace(b" ", b","),
+            "line 1 ('the,0.5,-1.25'): 0 numbers, expected 2 (embed_glove.dim); its fields stand "
+            "between ',', expected blanks or tabs",
+        ),
+        (ROWS + "caf\u00e9 1 2\n".encode("latin-1"), "the word is not UTF-8; save the file as UTF-8"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of git-lfs, not the file itself; expected text"),
     ],
 )
 def test_what_holds_no_vectors_as_text_is_named(tmp_path: Path, data: bytes, message: str) -> None:

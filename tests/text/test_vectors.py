@@ -8,6 +8,7 @@ import pytest
 from pyarrow import csv
 
 from stages.core.files import InputError, write_table
+from stages.core.messages import some
 from stages.text.vectors.glove import read_vectors
 from stages.text.vectors.table import match, read_vector_table, vector_table, vectors_of
 
@@ -89,7 +90,7 @@ def test_the_fitting_member_of_a_zip_is_read(pack, members):
     "names", [["glove.6B.50d.txt", "glove.6B.100d.txt"], ["README", "glove.bin"], ["a/x.2d.txt", "b/x.2d.txt"]]
 )
 def test_a_zip_without_one_fitting_member_is_refused_with_what_it_holds(pack, names):
-    with pytest.raises(InputError, match=rf"glove\.zip: .*2d\.txt.* it holds {re.escape(', '.join(sorted(names)))}"):
+    with pytest.raises(InputError, match=rf"glove\.zip: .*2d\.txt.* it holds {re.escape(some(sorted(names)))}"):
         read_vectors(pack(dict.fromkeys(names, b"")), 2)
 
 
@@ -117,9 +118,9 @@ def test_a_damaged_zip_is_refused(pack, share):
 def test_a_truncated_zip_and_a_missing_file_are_refused(pack, tmp_path):
     path = pack({"glove.2d.txt": random_rows(2000)})
     path.write_bytes(path.read_bytes()[:-500])
-    for some in (path, tmp_path / "missing.zip"):
-        with pytest.raises(InputError, match=some.name):
-            read_vectors(some, 2)
+    for damaged in (path, tmp_path / "missing.zip"):
+        with pytest.raises(InputError, match=damaged.name):
+            read_vectors(damaged, 2)
 
 
 @pytest.mark.parametrize(

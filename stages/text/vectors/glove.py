@@ -14,7 +14,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
+from stages.core.cache import log
 from stages.core.files import InputError
+from stages.core.messages import some
 from stages.sources.gzip import GZIP_ERRORS, GzipFile
 from stages.sources.kinds import HEAD, other_kind
 from stages.text.vectors.table import vector_table
@@ -54,15 +56,18 @@ def read_vectors(path: Path, dim: int) -> pa.Table:
     if kind := _other_format(start, dim):
         raise InputError(f"{name}: {kind}")
     if start.startswith(_MARK):
-        text = text[len(_MARK) :]
-    header = _header_bytes(text[:HEAD].to_pybytes(), dim)
+        text, start = text[len(_MARK) :], start[len(_MARK) :]
+    header = _header_bytes(start, dim)
+    rows = _without_empty_end(text[header:])
     try:
-        table = _parsed(text[header:], dim, " ")
+        table = _parsed(rows, dim, " ")
     except pa.ArrowInvalid:
         try:
-            table = _parsed(_with_separators(text[header:], dim), dim, SEPARATOR)
+            table = _parsed(_with_separators(rows, dim), dim, SEPARATOR)
         except pa.ArrowInvalid as problem:
             raise InputError(_explain(name, text.to_pybytes(), dim) or f"{name}: {problem}") from problem
+    if header and (said := int(start[:header].split()[0])) != len(table):
+        log(f"warning: {name}: its first line says {said:,} words, {len(table):,} are there; is the file whole?")
     vectors = _rows(table)
     if not np.isfinite(vectors).all():
         raise InputError(_explain(name, text.to_pybytes(), dim) or f"{name}: a number is not finite")
@@ -81,6 +86,11 @@ def _parsed(text: pa.Buffer, dim: int, separator: str) -> pa.Table:
             column_types={column: pa.float32() for column in columns[1:]} | {"word": pa.string()}, null_values=[]
         ),
     )
+
+
+def _without_empty_end(text: pa.Buffer) -> pa.Buffer:
+    tail = text[-HEAD:].to_pybytes()
+    return text[: len(text) - len(tail) + len(tail.rstrip(_BLANKS))]
 
 
 def _with_separators(text: pa.Buffer, dim: int) -> pa.Buffer:
@@ -112,7 +122,7 @@ def _split(line: bytes, dim: int) -> tuple[bytes, list[bytes]]:
     first, *others = word.split() or [b""]
     if others and _NUMBER.fullmatch(others[-1]):  # too many numbers, not a word with blanks
         return first, [*others, *numbers]
-    return word, numbers
+    return word.strip(_BLANKS), numbers
 
 
 def _in_arrow(name: str, file: IO[bytes], limit: int | None) -> pa.Buffer:
@@ -181,13 +191,14 @@ def _open(path: Path, dim: int) -> Iterator[tuple[str, IO[bytes], int | None]]:
 
 def _member(path: Path, names: list[str], dim: int) -> str:
     texts = [name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith("__MACOSX/")]
-    texts = [name for name in texts if not _ABOUT.match(name.rsplit("/")[-1])]
+    texts = [name for name in texts if not _ABOUT.match(name.rsplit("/")[-1]) and "/." not in f"/{name}"]
     fitting = [name for name in texts if re.search(rf"(?<!\d){dim}d(?![a-z])", name.rsplit("/")[-1], re.IGNORECASE)]
     for found in (fitting, texts):
         if len(found) == 1:
             return found[0]
-    held = ", ".join(sorted(names)) or "nothing"
-    raise InputError(f"{path}: not one *{dim}d.txt or .vec (embed_glove.dim is {dim}); it holds {held}")
+    held = some(sorted(names)) or "nothing"
+    remedy = "; unpack the one that is meant, and name it" if texts else ""
+    raise InputError(f"{path}: not one *{dim}d.txt or .vec (embed_glove.dim is {dim}); it holds {held}{remedy}")
 
 
 def _other_format(start: bytes, dim: int) -> str | None:
@@ -204,7 +215,7 @@ def _other_format(start: bytes, dim: int) -> str | None:
     numbers = first[first.find(b" ") + 1 :]
     if header and (b"\0" in start or any(byte >= 0x80 or byte < 9 for byte in numbers)):
         return "word2vec's binary format" + _AS_TEXT.format(load="load_word2vec_format('…', binary=True)")
-    return "binary, no text" if b"\0" in start else None
+    return "binary, no text, or UTF-16 without a byte order mark" if b"\0" in start else None
 
 
 def _header_bytes(start: bytes, dim: int) -> int:
@@ -225,7 +236,9 @@ def _explain(name: str, data: bytes, dim: int) -> str | None:
         word, numbers = _split(line, dim)
         shown = repr(word.decode("utf-8", "replace"))[:50]
         if len(numbers) != dim:
-            return f"{name}, line {number} ({shown}): {len(numbers)} numbers, expected {dim} (embed_glove.dim)"
+            between = next((mark for mark in b",;|" if line.count(mark) == dim), None)
+            hint = f"; its fields stand between {chr(between)!r}, expected blanks or tabs" if between else ""
+            return f"{name}, line {number} ({shown}): {len(numbers)} numbers, expected {dim} (embed_glove.dim){hint}"
         for text in numbers:
             try:
                 with np.errstate(over="ignore"):
@@ -237,5 +250,5 @@ def _explain(name: str, data: bytes, dim: int) -> str | None:
         try:
             word.decode()
         except UnicodeDecodeError:
-            return f"{name}, line {number} ({shown}): the word is not UTF-8"
+            return f"{name}, line {number} ({shown}): the word is not UTF-8; save the file as UTF-8"
     return None
