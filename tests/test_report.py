@@ -138,6 +138,24 @@ def test_test_reviews_that_occur_in_training_are_counted(
 
 
 @pytest.mark.parametrize("place", ["train", "valid"])
+def test_pictures_that_were_skipped_are_listed(ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ready.folder)
+    data = tmp_path / "data"
+    shutil.copytree("data", data)
+    for split, count in (("train", 101), ("test", 2)):
+        path = data / f"hotdog/{split}.parquet"
+        table = read_table(path)
+        skipped = json.dumps([f"{split}/disc/<{i:03}>.png" for i in range(count)])
+        write_images(path, table.replace_schema_metadata({**table.schema.metadata, "skipped": skipped}))
+    import_module("stages.report").main(data, Path("artifacts"), tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "103 files that cannot be read as pictures were left out" in page
+    for line in ("<li>test/disc/&lt;001&gt;.png</li>", "<li>train/disc/&lt;097&gt;.png</li>", "<li>and 3 more</li>"):
+        assert line in page
+    assert "&lt;098&gt;" not in page
+    assert "were left out" not in (ready.folder / "artifacts/report.html").read_text("utf-8")
+
+
 def test_test_pictures_that_occur_in_training_are_counted(
     ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

@@ -11,7 +11,7 @@ from stages.inference.device import Hardware
 from stages.reporting.examples import data_uri, image_examples
 from stages.reporting.predictions import confident_mistakes, confusion, mix_ups, predictions_of, typical
 from stages.reporting.results import learning_curves, read_trained, reliability_chart
-from stages.vision.batches.images import Images, read_images
+from stages.vision.batches.images import Images, read_images, read_skipped
 from stages.vision.networks import load_image_model
 
 MIX_UPS = 12  # pairs of classes, where there are too many for a table
@@ -24,7 +24,9 @@ def image_part(data: Path, artifacts: Path, hardware: Hardware) -> dict[str, Any
     found = read_json(comparison / "figures.json")
     figures: dict[str, Any] = found["models"]
     table = read_table(comparison / "predictions.parquet")
-    images = read_images(data / "hotdog/test.parquet")
+    test = data / "hotdog/test.parquet"
+    images = read_images(test)
+    splits = [file for split in ("train", "valid") if (file := data / f"hotdog/{split}.parquet").exists()]
     models, trainings = [], []
     for name in IMAGE_MODELS:
         loaded = load_image_model(artifacts / name)
@@ -41,7 +43,8 @@ def image_part(data: Path, artifacts: Path, hardware: Hardware) -> dict[str, Any
         augmentation = {"address": data_uri(sheet), "width": sheet.width, "height": sheet.height}
     return {
         "count": len(images),
-        "repeated": _repeated(data / "hotdog", images),
+        "repeated": _repeated(splits, images),
+        "skipped": sorted({name for file in (*splits, test) for name in read_skipped(file)}),
         "classes": images.classes,
         "models": models,
         "pairs": found["pairs"],
@@ -54,8 +57,7 @@ def image_part(data: Path, artifacts: Path, hardware: Hardware) -> dict[str, Any
     }
 
 
-def _repeated(folder: Path, test: Images) -> int:
-    """Return how many of the test pictures occur in training, pixel for pixel, the user's validation part included."""
-    files = [folder / f"{split}.parquet" for split in ("train", "valid")]
-    known = {content for file in files if file.exists() for content in read_images(file).contents()}
+def _repeated(splits: list[Path], test: Images) -> int:
+    """Return how many of the test pictures occur in the files of the other splits, pixel for pixel."""
+    known = {content for file in splits for content in read_images(file).contents()}
     return sum(content in known for content in test.contents())

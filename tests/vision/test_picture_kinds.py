@@ -18,6 +18,7 @@ from stages.apps.image_models import each_image
 from stages.apps.inputs import sort_inputs
 from stages.core.files import InputError
 from stages.vision.batches.augmentation import MAX_RATIO, central_view
+from stages.vision.batches.images import read_images, read_skipped, write_images
 from stages.vision.reading import class_folders
 from stages.vision.reading.class_folders import read_hotdog_archive, read_user_images
 from stages.vision.reading.opening import plain, upright
@@ -90,6 +91,16 @@ def test_subfolders_without_splits_belong_to_their_class_and_are_told(
     )
 
 
+def test_pictures_without_a_suffix_are_pictures(tmp_path: Path) -> None:
+    files = {name.removesuffix(".png"): data for name, data in of("cat", "dog").items()}
+    assert every(ids(unpack(tmp_path / "a", files))) == sorted(files)
+
+
+def test_archives_in_place_of_pictures_are_named(tmp_path: Path) -> None:
+    with refused(r"no picture in a class's folder; .*, found 'a'; unpack 'a/test\.tar\.gz', 'a/train\.zip'$"):
+        ids(unpack(tmp_path, {"a/train.zip": b"PK", "a/test.tar.gz": b"\x1f\x8b", "a/read.me": b""}))
+
+
 def test_folders_that_may_be_two_data_sets_are_refused_with_both_readings(tmp_path: Path) -> None:
     with refused("are '2023', '2024' the classes, or 'cat', 'dog' in each of them"):
         ids(unpack(tmp_path / "a", of("2023/cat", "2023/dog", "2024/cat", "2024/dog")))
@@ -121,7 +132,7 @@ def test_a_reading_ends_with_what_was_passed_over(tmp_path: Path, capsys: pytest
         assert kind in said
 
 
-@pytest.mark.parametrize("name", ["valid", "validation", "val", "Val"])
+@pytest.mark.parametrize("name", ["valid", "validation", "val", "Val", "dev"])
 def test_a_valid_folder_beside_train_and_test_is_a_split(
     tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -258,6 +269,15 @@ def test_bad_files_are_skipped_and_listed_where_asked_for(tmp_path: Path, capsys
     )
 
 
+def test_skipped_files_are_noted_for_the_report(tmp_path: Path) -> None:
+    splits = read_user_images(unpack(tmp_path / "a", SPLIT | {"test/cat/bad.png": b""}), 0.2, 0, skip_bad=True)
+    for split, table in splits.items():
+        write_images(tmp_path / f"{split}.parquet", table)
+    assert read_skipped(tmp_path / "test.parquet") == ["test/cat/bad.png"]
+    assert read_skipped(tmp_path / "train.parquet") == []
+    assert "test/cat/bad.png" not in read_images(tmp_path / "test.parquet").ids
+
+
 def test_a_class_of_bad_files_alone_is_refused_even_so(tmp_path: Path) -> None:
     with refused("no picture that can be read in 'cow'"):
         ids(unpack(tmp_path / "a", of("cat", "dog") | {"cow/0.png": b""}), skip_bad=True)
@@ -271,6 +291,29 @@ def test_a_zip_with_backslashes_is_read(tmp_path: Path) -> None:
         for name, data in SPLIT.items():
             archive.writestr("pets\\" + name.replace("/", "\\"), data)
     assert every(ids(tmp_path / "a.zip")) == sorted(SPLIT)
+
+
+def test_backslashes_part_folders_beside_other_names_with_slashes(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("docs/read.me", b"")
+        for name, data in SPLIT.items():
+            archive.writestr("pets\\" + name.replace("/", "\\"), data)
+    assert every(ids(tmp_path / "a.zip")) == sorted(SPLIT)
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (png(), "not a whole zip archive but a picture; name the folder that holds the folders of the classes"),
+        (b"a,b\n", r"not a whole zip archive \(.*\); expected a folder of pictures, or a zip: get it again"),
+        (b"PK\3\4" + bytes(9), r"not a whole zip archive \(.*\), though it begins as one; get it again"),
+        (b"\x28\xb5\x2f\xfd" + bytes(9), "but a zstd archive; unpack it and name the folder"),
+    ],
+)
+def test_a_file_that_is_no_zip_is_named(tmp_path: Path, data: bytes, what: str) -> None:
+    (tmp_path / "a").write_bytes(data)
+    with refused(f"^{tmp_path}/a: .*{what}"):
+        ids(tmp_path / "a")
 
 
 def test_a_backslash_is_a_letter_where_slashes_part_the_folders(tmp_path: Path) -> None:
@@ -302,6 +345,26 @@ def test_a_tar_is_named(tmp_path: Path, mode: str) -> None:
         archive.add(unpack(tmp_path / "a", SPLIT), "a")
     with refused(r"but an? (tar|gzip|xz) archive; unpack it and name the folder, or pack that as a zip"):
         ids(tmp_path / "a.zip")
+
+
+# Several frames
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF", "MPO", "AVIF"])
+def test_other_frames_than_the_first_are_not_passed_over_without_a_word(
+    tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *others = (Image.new("RGB", (16, 16), colour) for colour in ("red", "lime", "blue"))
+    moving = {f"dog/{i}.x": encode(first, form, save_all=True, append_images=others[i:]) for i in range(2)}
+    still = {"cat/9.x": encode(Image.new("RGB", (16, 16), "white"), form)}
+    splits = read_user_images(unpack(tmp_path / "a", of("cat", "dog") | moving | still), 0.2, 0)
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "read 9 pictures (of 2 the first of several frames or pages) in 2 classes, passed over 0 files"
+    for table in splits.values():
+        for row in table.to_pylist():
+            if row["id"] in moving:
+                red, green, blue = Image.open(io.BytesIO(row["image"])).convert("RGB").getpixel((8, 8))
+                assert red > 200 > 60 > max(green, blue)
 
 
 # Strips

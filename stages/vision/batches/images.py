@@ -7,13 +7,14 @@ a zip or a folder (2.5 s), in the fewest bytes (49 MB); decoded pixels would sav
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 from stages.core.files import InputError, read_table, write_table
@@ -62,9 +63,17 @@ def pixel_digest(image: Image.Image) -> bytes:
     return hashlib.sha256(b"%d " % image.width + image.tobytes()).digest()
 
 
-def image_table(ids: list[str], labels: list[str], encoded: pa.ChunkedArray, classes: list[str]) -> pa.Table:
-    """Return the table of one split, in SCHEMA, with `classes` in its metadata."""
-    return pa.table([ids, labels, encoded], schema=SCHEMA.with_metadata({"classes": json.dumps(classes)}))
+def image_table(
+    ids: list[str], labels: list[str], encoded: pa.ChunkedArray, classes: list[str], skipped: Sequence[str] = ()
+) -> pa.Table:
+    """Return the table of one split, in SCHEMA, with `classes` in its metadata, and the `skipped` files if any are."""
+    metadata = {"classes": json.dumps(classes)} | ({"skipped": json.dumps(list(skipped))} if skipped else {})
+    return pa.table([ids, labels, encoded], schema=SCHEMA.with_metadata(metadata))
+
+
+def read_skipped(path: Path) -> list[str]:
+    """Return the names of the files beside a split's images that could not be read as such."""
+    return json.loads((pq.read_schema(path).metadata or {}).get(b"skipped", b"[]"))
 
 
 def write_images(path: Path, table: pa.Table) -> None:

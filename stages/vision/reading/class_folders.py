@@ -13,8 +13,8 @@ from stages.core.progress import progress
 from stages.sources.user_data import SPLITS, draw_test_split
 from stages.vision.batches.images import image_table, pixel_digest
 from stages.vision.reading.containers import files_of, zip_files
-from stages.vision.reading.layout import LAYOUT, VALID, Files, Layout, find_layout, warn
-from stages.vision.reading.opening import plain_and_image
+from stages.vision.reading.layout import LAYOUT, UNREADABLE, VALID, Files, Layout, find_layout, warn
+from stages.vision.reading.opening import opened
 
 SHOWN = 20  # files that a message lists
 
@@ -74,7 +74,8 @@ def _read_splits(source: Path, found: Layout, skip_bad: bool | None) -> dict[str
 
 def _print_summary(count: int, found: Layout) -> None:
     pictures = "1 picture" if count == 1 else f"{count:,} pictures"
-    print(f"read {pictures} in {len(found.classes):,} classes, {found.passed_over()}", file=sys.stderr)
+    several = f" (of {found.of_several:,} the first of several frames or pages)" if found.of_several else ""
+    print(f"read {pictures}{several} in {len(found.classes):,} classes, {found.passed_over()}", file=sys.stderr)
 
 
 def _warn_of_classes(source: Path, table: pa.Table, digests: list[bytes]) -> None:
@@ -134,15 +135,16 @@ def _all_bad(source: Path, bad: list[InputError], count: int, remedy: str) -> In
 
 
 def _read_split(split: str, files: Files, found: Layout, bad: list[InputError]) -> Read:
-    def read(name: str) -> tuple[bytes, bytes] | InputError:
+    def read(name: str) -> tuple[bytes, bytes, bool] | InputError:
         try:
-            encoded, image = plain_and_image(files[name].read(), files[name].where)
-            return encoded, pixel_digest(image)
+            encoded, image, has_more = opened(files[name].read(), files[name].where)
+            return encoded, pixel_digest(image), has_more
         except InputError as problem:
             return problem
 
     ids = sorted(files)
     kept: list[str] = []
+    skipped: list[str] = []
     digests: list[bytes] = []
     packed: list[pa.Array] = []
     bar = progress(total=len(ids), desc=f"reading {split} pictures", unit="picture")
@@ -153,12 +155,15 @@ def _read_split(split: str, files: Files, found: Layout, bad: list[InputError]) 
             for name, one in zip(names, pool.map(read, names), strict=True):
                 if isinstance(one, InputError):
                     bad.append(one)
-                    found.passed["that cannot be read"].append(name)
+                    skipped.append(name)
                     continue
                 kept.append(name)
                 encoded.append(one[0])
                 digests.append(one[1])
+                found.of_several += one[2]
             packed.append(pa.array(encoded, pa.large_binary()))
             bar.update(len(names))
     labels = [name.split("/")[0 if split == "all" else 1] for name in kept]
-    return image_table(kept, labels, pa.chunked_array(packed, pa.large_binary()), found.classes), digests
+    if skipped:
+        found.passed[UNREADABLE] += skipped
+    return image_table(kept, labels, pa.chunked_array(packed, pa.large_binary()), found.classes, skipped), digests

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from stages.core.files import InputError
 from stages.sources.folders import refuse
-from stages.vision.reading.kinds import described, described_archive
+from stages.vision.reading.kinds import described, described_archive, described_picture, read_format
 from stages.vision.reading.opening import MAX_BYTES
 
 _ENCRYPTED, _UTF8 = 0x1, 0x800  # a member's flags
@@ -63,19 +63,23 @@ def _found_instead(file: Path, problem: Exception) -> str:
         start = b"?"
     if kind := described_archive(start):
         return f"but {kind}; unpack it and name the folder, or pack that as a zip"
+    if described_picture(start) or read_format(start):
+        return "but a picture; name the folder that holds the folders of the classes"
+    if start.startswith(b"PK"):
+        return f"({problem}), though it begins as one; get it again"
     if start and (kind := described(start)):
         return f"({problem}), but {kind}" + ("" if ";" in kind else "; get it again")
-    return f"({problem}); get it again"
+    return f"({problem}); expected a folder of pictures, or a zip: get it again"
 
 
 def _member_names(members: list[zipfile.ZipInfo]) -> list[str]:
     """Return the members' names with slashes.
 
-    Some programs on Windows write backslashes, which Unix allows in a name: they part folders where there are no
-    slashes. A name without a declared encoding is UTF-8, as macOS writes it, if it can be, else code page 437.
+    Some programs on Windows write backslashes, which Unix allows in a name: they part folders unless a name has both.
+    A name without a declared encoding is UTF-8, as macOS writes it, if it can be, else code page 437.
     """
     names = [_decoded(member) for member in members]
-    if not any("/" in name for name in names):
+    if not any("/" in name and "\\" in name for name in names):
         names = [name.replace("\\", "/") for name in names]
     return names
 

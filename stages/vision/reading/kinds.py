@@ -35,6 +35,7 @@ _ARCHIVES = (
     (257, b"ustar", "a tar archive"),
     (0, b"\xfd7zXZ", "an xz archive"),
     (0, b"BZh", "a bzip2 archive"),
+    (0, b"\x28\xb5\x2f\xfd", "a zstd archive"),
 )
 _OTHERS = (
     *_ARCHIVES,

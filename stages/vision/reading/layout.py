@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from stages.core.files import InputError
 from stages.core.messages import some
+from stages.sources.folders import suffix_of
 from stages.sources.user_data import SPLITS
 from stages.vision.reading.containers import File
 from stages.vision.reading.kinds import UNREAD_SUFFIXES
@@ -19,11 +20,13 @@ USER_LAYOUT = f"{LAYOUT} or …/<class>/<picture>"
 VALID = "valid"
 SPLIT_NAMES = {  # a folder's name in lower case -> its split
     "train": "train", "training": "train", "test": "test", "testing": "test",
-    "valid": VALID, "validation": VALID, "val": VALID,
+    "valid": VALID, "validation": VALID, "val": VALID, "dev": VALID,
 }  # fmt: skip
 # In lower case; names that begin with a dot are passed over too. @eaDir: thumbnails of a Synology disk
 LITTER = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir"}
 KNOWN_DOTS = {".git", ".dvc", ".cache", ".ipynb_checkpoints", ".thumbnails", ".venv"}  # nobody's class
+
+ARCHIVES = {".zip", ".tar", ".tar.gz", ".gz", ".tgz", ".7z", ".rar"}
 
 Files = dict[str, File]  # id -> file
 Parts = tuple[str, ...]  # the names of a folder on the way to it
@@ -48,6 +51,7 @@ class Layout:
 
     splits: dict[str, Files]
     classes: list[str]
+    of_several: int = 0  # pictures of several frames or pages, of which the first is read
     passed: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # kind -> names of files
 
     def passed_over(self) -> str:
@@ -60,6 +64,7 @@ class Layout:
 
 
 OUTSIDE, HIDDEN, UNUSED = "outside the classes' folders", "in folders that are passed over", "not used"
+UNREADABLE = "that cannot be read"
 
 
 def find_layout(source: Path, files: list[File], layout: str = USER_LAYOUT) -> Layout:
@@ -125,9 +130,13 @@ def _find_splits(
 
 
 def _find_classes(source: Path, files: list[File], layout: str, found: Layout, entries: list[Entry]) -> None:
-    places = {entry.folders for entry in entries if entry.is_image and entry.folders}
+    inside = [entry for entry in entries if entry.folders and entry.name]
+    places = {entry.folders for entry in inside if entry.is_image}
+    places = places or {entry.folders for entry in inside if "." not in entry.name}  # pictures without a suffix
     if not places:
-        raise InputError(f"{source}: no picture in a class's folder; {layout}, found {_folders(files)}")
+        archives = sorted(entry.file.name for entry in entries if suffix_of(entry.name) in ARCHIVES)
+        hint = f"; unpack {some(archives)}" if archives else ""
+        raise InputError(f"{source}: no picture in a class's folder; {layout}, found {_folders(files)}{hint}")
     root = _common(places)
     if not any(len(place) > len(root) for place in places):  # all in one folder
         root = root[:-1]
@@ -149,7 +158,7 @@ def warn(message: str) -> None:
 
 
 def _folders(files: list[File]) -> str:
-    return some(sorted({file.name.rpartition("/")[0] for file in files}))
+    return some(sorted({file.name.rpartition("/")[0] or "." for file in files})) or "nothing"
 
 
 def _without_litter(files: list[File], found: Layout) -> list[Entry]:

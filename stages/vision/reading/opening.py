@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -59,19 +60,32 @@ def plain(source: bytes | Path, name: str) -> bytes:
 
     Raises InputError as `upright` does; they are decoded in any case, to see that they can be.
     """
-    return plain_and_image(source, name)[0]
+    return opened(source, name).encoded
 
 
-def plain_and_image(source: bytes | Path, name: str) -> tuple[bytes, Image.Image]:
-    """Return what `plain` returns, and the picture that it encodes, decoded: RGB."""
+class Opened(NamedTuple):
+    encoded: bytes  # as `plain` returns it
+    image: Image.Image  # the same, decoded: RGB
+    has_more: bool  # other frames or pages, which are not read
+
+
+def opened(source: bytes | Path, name: str) -> Opened:
+    """Return a picture as `plain` does, and what it decodes to."""
     data = _read(source, name) if isinstance(source, Path) else source
     with _opened(data, name) as image:
         if _is_plain(image, data):
             image.load()
-            return data, image.copy()
+            return Opened(data, image.copy(), has_more=False)
         buffer, upright_image = io.BytesIO(), _upright(image, _bits(image, data))
         upright_image.save(buffer, "PNG", compress_level=1)  # 2.5 times as fast as level 6, 5 % larger
-        return buffer.getvalue(), upright_image
+        return Opened(buffer.getvalue(), upright_image, _has_more(image))
+
+
+def _has_more(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # a damaged second frame, which is not read anyway
+        return True
 
 
 def _read(path: Path, name: str) -> bytes:
