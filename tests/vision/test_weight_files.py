@@ -2,7 +2,9 @@
 
 import io
 import re
+import struct
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -53,8 +55,18 @@ def test_a_prefix_of_any_name_is_stripped(state: State, file: Path, prefix: str)
 
 @pytest.mark.parametrize("key", ["net", "ema", "weights"])
 def test_a_state_dict_under_any_key_is_read_where_it_is_the_only_one(state: State, file: Path, key: str) -> None:
-    found, _ = read({key: state, "epoch": 3, "optimizer": {"state": {}, "lr": 0.1}}, file)
+    optimizer = {"state": {0: {"momentum_buffer": torch.ones(2)}}, "param_groups": [{"lr": 0.1}]}
+    found, _ = read({key: state, "epoch": 3, "optimizer": optimizer}, file)
     assert same_features(found, state)
+
+
+def test_a_second_network_in_the_file_is_not_passed_over_without_a_word(
+    state: State, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    averaged = prefixed("module.", {name: tensor + 1 for name, tensor in state.items()})
+    found, _ = read({"model": state, "model_ema": averaged, "optimizer": {"state": {}, "param_groups": []}}, file)
+    assert same_features(found, state)
+    assert capsys.readouterr().err == f"{file}: the weights under 'model' are read, and not those under 'model_ema'\n"
 
 
 HEADS = {
@@ -111,6 +123,14 @@ def tar(_: State) -> bytes:
     return buffer.getvalue()
 
 
+def zipped(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [
@@ -119,6 +139,13 @@ def tar(_: State) -> bytes:
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "it is a pointer of git-lfs; .* git lfs pull"),
         (b"", "it is an empty file"),
         (tar({}), "it is a gzip archive"),
+        (
+            zipped({"config.json": b"{}", "model.weights.h5": b""}),
+            "it is a zip .* with 'config.json', 'model.weights.h5'",
+        ),
+        (b"PK\3\4" + bytes(50), "it is damaged: a zip archive, as torch.save writes it, that breaks off"),
+        (struct.pack("<Q", 30) + b'{"a": 1}', r"it is damaged \(.*header.*\)"),
+        (b"hello", "it holds more than tensors, or is damaged"),
     ],
 )
 def test_a_file_of_another_kind_is_named(file: Path, content: bytes, what: str) -> None:

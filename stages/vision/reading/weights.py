@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from stages.core.files import InputError
+from stages.core.messages import some
 from stages.vision.networks import check_fit, is_output, misfits, outline, outputs_of
 from stages.vision.reading.kinds import described
 
@@ -70,33 +72,44 @@ def _why(file: Path, start: bytes, problem: Exception) -> str:
         return problem.strerror
     if refused := re.search(r"GLOBAL (\S+)", str(problem)):
         return f"it holds {refused[1]}"
-    if not zipfile.is_zipfile(file):
-        if kind := described(start):
-            return f"it is {kind}"
-    elif _is_torchscript(file):
+    members = _members(file)
+    if any(name.endswith("/constants.pkl") for name in members):
         return "it is a TorchScript archive"
-    lines = str(problem).splitlines() or [type(problem).__name__]
-    return "it holds more than tensors, or is damaged" if "weights_only" in str(problem) else lines[0]
+    if members and not any(name.endswith("/data.pkl") for name in members):
+        return f"it is a zip archive, though not of torch.save's, with {some(members)}"
+    if not members and start.startswith(b"PK"):
+        return "it is damaged: a zip archive, as torch.save writes it, that breaks off"
+    if not members and (kind := described(start)):
+        return f"it is {kind}"
+    if isinstance(problem, SafetensorError):
+        return f"it is damaged ({problem})"
+    return "it holds more than tensors, or is damaged"
 
 
-def _is_torchscript(file: Path) -> bool:
+def _members(file: Path) -> list[str]:
+    """Return the names in a file that is a zip, none for another."""
     try:
         with zipfile.ZipFile(file) as zipped:
-            return any(name.endswith("/constants.pkl") for name in zipped.namelist())
+            return zipped.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return False
+        return []
 
 
 def _state_dict(value: Any, file: Path) -> dict[str, Tensor]:
     """Return the state dict in `value` under today's names."""
     while isinstance(value, dict) and not _is_flat(value):
-        nested = [key for key, inner in value.items() if isinstance(inner, dict) and _holds_tensors(inner)]
+        nested = [key for key, inner in value.items() if isinstance(inner, dict) and _may_be_network(inner)]
         known = [key for key in WRAPPINGS if key in nested] or nested
         if not known:
             break
         if len(known) > 1 and known == nested:
-            keys = ", ".join(map(repr, nested[:SHOWN]))
-            raise InputError(f"{file}: it holds more than one network: {keys}; save the one that is meant: {EXPECTED}")
+            raise InputError(
+                f"{file}: it holds more than one network: {some(nested)}; save the one that is meant: {EXPECTED}"
+            )
+        if others := [key for key in nested if key != known[0]]:
+            print(
+                f"{file}: the weights under {known[0]!r} are read, and not those under {some(others)}", file=sys.stderr
+            )
         value = value[known[0]]
     if not isinstance(value, dict):
         raise InputError(f"{file}: it holds a {type(value).__name__}; {EXPECTED}")
@@ -110,6 +123,10 @@ def _state_dict(value: Any, file: Path) -> dict[str, Tensor]:
 
 def _is_flat(value: dict[Any, Any]) -> bool:
     return all(isinstance(inner, Tensor) for inner in value.values())
+
+
+def _may_be_network(value: dict[Any, Any]) -> bool:
+    return _holds_tensors(value) and "param_groups" not in value  # which the state of an optimizer has
 
 
 def _holds_tensors(value: dict[Any, Any]) -> bool:
