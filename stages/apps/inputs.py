@@ -74,8 +74,9 @@ def sort_inputs(arguments: list[str], model: str | None) -> Inputs:
 
 def _folder(folder: str, suffixes: Collection[str], refused: list[InputError]) -> list[str]:
     """Return the files of a folder; say which others it holds, and refuse those that no model takes."""
-    others: list[str] = []
-    files = files_in(folder, suffixes, others)
+    files, others, hidden = files_in(folder, suffixes)
+    if hidden:
+        log(f"note: {folder}: passed over {len(hidden):,} files under names that begin with a dot: {some(hidden)}")
     of_other_models = [name for name in others if suffix_of(Path(name).name) in (*REVIEWS.suffixes, *PICTURES.suffixes)]
     if of_other_models:
         log(f"note: {folder}: passed over {len(of_other_models):,} files of the other kind: {some(of_other_models)}")

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from stages.apps.inputs import LINES
+from stages.core.cache import log
 from stages.core.files import InputError
 from stages.sources.folders import suffix_of
-from stages.sources.gzip import GZIP_ERRORS, GzipFile
+from stages.sources.gzip import GZIP_ERRORS, GzipFile, check_packed
 from stages.sources.kinds import HEAD, other_kind
 from stages.sources.records import FOUND_OUT, SUFFIXES, EncodingError, Form, as_text, read_records
 
+_NOTHING = "note: {}: no review in it"
 MAX_LINE_BYTES = 1 << 20  # seventy times the longest real review
 
 
@@ -52,15 +54,23 @@ def each_review(arguments: list[str], column: str = "text", form: Form = FOUND_O
 def _read_file(file: str) -> Iterator[Review | InputError]:
     packed = Path(file).suffix.lower() == ".gz"
     try:
+        if packed:
+            check_packed(Path(file))
         with cast("BinaryIO", GzipFile(file)) if packed else Path(file).open("rb") as stream:
             start = stream.read(HEAD)
             stream.seek(0)
-            if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            if not start:
+                log(_NOTHING.format(file))
+            elif start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                 yield InputError(f"{file}: text in UTF-16; save it as UTF-8")
+            elif b"\r" in start.rstrip(b"\r") and b"\n" not in start:
+                yield InputError(f"{file}: its lines end in carriage returns alone; save it with line feeds")
             elif kind := other_kind(start):
                 yield InputError(f"{file}: {kind[0]}; expected text, a review a line")
             else:
                 yield from read_lines(stream, file)
+    except InputError as problem:
+        yield problem
     except (OSError, EOFError, *GZIP_ERRORS) as problem:
         yield InputError(f"{file}: {getattr(problem, 'strerror', None) or problem}")
 
@@ -80,6 +90,9 @@ def _read_table(file: str, column: str, form: Form) -> Iterator[Review | InputEr
             yield Review(text, file, number) if text.strip() else InputError(f"{place} is empty; expected a review")
     except InputError as problem:
         yield InputError(f"{problem}\nthe rest of {file} was not read") if number else problem
+    else:
+        if not number:
+            log(_NOTHING.format(file))
     if undecoded > 1:
         yield InputError(f"{file}: {undecoded - 1:,} more rows are not UTF-8")
 
@@ -109,4 +122,6 @@ def _review(data: bytes, place: str, file: str | None = None, line: int | None =
         text = data.decode("utf-8-sig").rstrip("\r\n")  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as problem:
         return InputError(f"{place}: not UTF-8 at byte {problem.start}")
+    if "\0" in text:
+        return InputError(f"{place}: a NUL in it; expected text in UTF-8: it may be UTF-16, or no text")
     return Review(text, file, line) if text.strip() else InputError(f"{place} is empty; expected a review")

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from stages.config.params import Engine
 
 
+_STRINGS = (
+    pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,
+    pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view,
+)  # fmt: skip
+
+
 class PredictedReview(NamedTuple):
     review: Review
     prediction: Prediction
@@ -91,7 +97,7 @@ def _check_column(file: Path, column: str) -> None:
     kind = found = schema.field(column).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    if not any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
+    if not any(is_kind(kind) for is_kind in _STRINGS):
         raise InputError(f"{file}: its column {column} holds {found}; expected strings")
 
 
@@ -103,7 +109,12 @@ def predict_row_group(
     `run` differs from command to command: a cluster's worker outlives them, and the models may have changed.
     """
     (table,) = read_row_groups(path, [column], [group])
-    texts = [text or "" for text in table[column].to_pylist()]
+    try:
+        texts = [text or "" for text in table[column].cast(pa.string()).to_pylist()]
+    except pa.ArrowInvalid as problem:  # of binary, which some programs write without saying that it is text
+        raise InputError(
+            f"{path}: its column {column} is not UTF-8 in row group {group + 1}; write it as strings"
+        ) from problem
     reviews = [Review(text) for text in texts if text.strip()]
     predictions = iter(_models(artifacts, names, device, run).predict(reviews) if reviews else [])
     return [(text, next(predictions) if text.strip() else None) for text in texts]

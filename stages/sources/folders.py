@@ -3,11 +3,12 @@
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from stages.core.files import InputError
 
 JUNK = {"__macosx", "thumbs.db", "desktop.ini"}
+KNOWN_DOTS = {".git", ".dvc", ".cache", ".ipynb_checkpoints", ".thumbnails", ".venv"}  # nobody's data
 
 
 def suffix_of(name: str) -> str:
@@ -16,24 +17,33 @@ def suffix_of(name: str) -> str:
     return before + last if last == ".gz" else last
 
 
-def files_in(folder: str, suffixes: Collection[str], others: list[str] | None = None) -> list[str]:
-    """Return the files in a folder and below that end in one of `suffixes`, in upper or lower case, sorted by path.
+class Found(NamedTuple):
+    """The files of a folder and below, each list sorted by path."""
 
-    The other files are appended to `others`. What systems leave in folders is skipped: names that begin with a dot,
-    and JUNK. Links to folders are not followed.
+    files: list[str]  # that end in a suffix that is asked for, in upper or lower case
+    others: list[str]
+    hidden: list[str]  # of these suffixes too, but their name, or a folder's on the way, begins with a dot
+
+
+def files_in(folder: str, suffixes: Collection[str]) -> Found:
+    """Return the files in a folder and below that end in one of `suffixes`, and what else may be meant.
+
+    What systems leave in folders is skipped: JUNK, KNOWN_DOTS and ._*. Links to folders are not followed.
 
     Raises InputError if there is no such file, or if a folder cannot be read.
     """
-    found = []
+    found: list[Path] = []
+    hidden: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".") and name.lower() not in JUNK]
-        found += [Path(place, name) for name in names if not name.startswith(".") and name.lower() not in JUNK]
+        folders[:] = [name for name in folders if name.lower() not in JUNK | KNOWN_DOTS]
+        for path in (Path(place, name) for name in names if name.lower() not in JUNK and not name.startswith("._")):
+            is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+            (hidden if is_hidden else found).append(path)
     files = sorted(path for path in found if suffix_of(path.name) in suffixes)
-    if others is not None:
-        others += map(str, sorted(set(found) - set(files)))
     if not files:
         raise InputError(f"{folder}: nothing to read in it; expected files that end in {', '.join(sorted(suffixes))}")
-    return [str(path) for path in files]
+    unseen = sorted(path for path in hidden if suffix_of(path.name) in suffixes)
+    return Found(*(list(map(str, paths)) for paths in (files, sorted(set(found) - set(files)), unseen)))
 
 
 def refuse(problem: OSError) -> NoReturn:

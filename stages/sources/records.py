@@ -22,7 +22,7 @@ from stages.core.cache import log
 from stages.core.files import InputError
 from stages.core.messages import some
 from stages.sources.folders import suffix_of
-from stages.sources.gzip import GZIP_ERRORS, GzipFile
+from stages.sources.gzip import GZIP_ERRORS, GzipFile, check_packed
 from stages.sources.kinds import HEAD, other_kind
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".jsonl")  # also with .gz behind
@@ -112,9 +112,7 @@ def _opened(file: Path, form: Form) -> Iterator[io.TextIOWrapper]:
     """
     packed = file.suffix.lower() == ".gz"
     if packed:
-        with file.open("rb") as data:
-            if data.read(2) not in (b"\x1f\x8b", b""):
-                raise InputError(f"{file}: not packed by gzip; let its name end without .gz, if it is whole")
+        check_packed(file)
     with GzipFile(file) if packed else file.open("rb") as data:
         start = data.read(HEAD)
         data.seek(0)
@@ -234,6 +232,9 @@ def _layout(file: Path, wanted: Wanted, form: Form) -> _Layout:
     named = re.fullmatch(r'"?sep=(.)"?\s*', first, re.IGNORECASE)  # as Excel writes and reads it
     is_tsv = suffix_of(file.name).startswith(".tsv")
     chosen = "\t" if form.delimiter == "tab" else form.delimiter
+    if chosen is not None and (len(chosen) != 1 or chosen in '\r\n"'):
+        option = form.option.format("delimiter")
+        raise InputError(f"{option}: {chosen!r} found, expected one letter, or tab")
     ahead = chosen or (named[1] if named else None) or ("\t" if is_tsv else ",")
     others = "" if chosen or named else DELIMITERS.replace(ahead, "")
     found: list[tuple[str, list[str]]] = []

@@ -100,8 +100,12 @@ def test_rows_that_a_lone_quote_would_swallow_are_refused(ask: Ask, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
-)
+    "kind",
+    [
+        pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(),
+        pa.dictionary(pa.int32(), pa.string()),
+    ],
+)  # fmt: skip
 def test_every_kind_of_string_in_a_parquet_file_is_classified(
     ask: Ask,  # noqa: F811
     tmp_path: Path,
@@ -144,14 +148,40 @@ def test_what_a_folder_holds_besides_is_named(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names = ["a.csv", "b.jsonl.gz", "c.txt.gz", "dog.psd", "notes.md", "x.png", "Thumbs.db", ".hidden", "d.gz"]
-    for name in names:
+    for name in (*names, ".net/e.csv", ".net/e.png", "._a.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     found = sort_inputs(["."], "birnn")
     assert found.found == ["a.csv", "b.jsonl.gz", "c.txt.gz"]
     (problem,) = found.refused
     assert str(problem).startswith(".: passed over 3 files: 'd.gz', 'dog.psd', 'notes.md'; expected .txt, .csv, ")
-    assert "note: .: passed over 1 files of the other kind: 'x.png'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "note: .: passed over 1 files of the other kind: 'x.png'" in said
+    assert "note: .: passed over 1 files under names that begin with a dot: '.net/e.csv'" in said
     assert sort_inputs(["."], "scratch")[:2] == (PICTURES, ["x.png"])
+
+
+@pytest.mark.parametrize(("name", "data"), [("a.txt", ""), ("a.csv", "text,label\n"), ("a.jsonl", "\n")])
+def test_a_file_without_a_review_is_told(ask: Ask, tmp_path: Path, name: str, data: str) -> None:  # noqa: F811
+    (tmp_path / name).write_text(data)
+    answer = ask(name, "bad")
+    assert (answer.code, answer.lines) == (0, ask("bad").lines)
+    assert errors(answer) == f"note: {name}: no review in it\n"
+
+
+@pytest.mark.parametrize("delimiter", ["", ";;", '"', "\n"])
+def test_a_delimiter_that_is_none_is_refused(ask: Ask, tmp_path: Path, delimiter: str) -> None:  # noqa: F811
+    (tmp_path / "a.csv").write_text("text;label\nbad;0\n")
+    answer = ask("--delimiter", delimiter, "a.csv")
+    assert answer.code == 1
+    assert errors(answer) == f"error: --delimiter: {delimiter!r} found, expected one letter, or tab\n"
+
+
+def test_bytes_of_a_parquet_file_that_are_no_text_are_refused(ask: Ask, tmp_path: Path) -> None:  # noqa: F811
+    pq.write_table(pa.table({"text": [b"bad \xff"]}), tmp_path / "a.parquet")
+    answer = ask("a.parquet")
+    assert answer.code == 1
+    assert "a.parquet: its column text is not UTF-8 in row group 1; write it as strings" in errors(answer)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +189,9 @@ def test_what_a_folder_holds_besides_is_named(
     [
         ("a.txt", "bad\n".encode("utf-16"), "a.txt: text in UTF-16; save it as UTF-8"),
         ("a.txt", b"PK\x03\x04", "a.txt: a zip, as Excel's .xlsx is; expected text, a review a line"),
-        ("a.txt.gz", b"no gzip", "a.txt.gz: "),
+        ("a.txt", b"bad\rgreat\rdull\r", "a.txt: its lines end in carriage returns alone; save it with line feeds"),
+        ("a.txt", "bad".encode("utf-16-le"), "a.txt, line 1: a NUL in it; expected text in UTF-8: it may be UTF-16"),
+        ("a.txt.gz", b"no gzip", "a.txt.gz: not packed by gzip; let its name end without .gz"),
         ("a.csv", b"PK\x03\x04", "a.csv: a zip, as Excel's .xlsx is; in Excel: Save as, CSV UTF-8"),
         (
             "a.csv",

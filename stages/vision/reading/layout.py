@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from stages.core.files import InputError
 from stages.core.messages import some
-from stages.sources.folders import suffix_of
+from stages.sources.folders import KNOWN_DOTS, suffix_of
 from stages.sources.user_data import SPLITS
 from stages.vision.reading.containers import File
 from stages.vision.reading.kinds import UNREAD_SUFFIXES
@@ -24,7 +24,6 @@ SPLIT_NAMES = {  # a folder's name in lower case -> its split
 }  # fmt: skip
 # In lower case; names that begin with a dot are passed over too. @eaDir: thumbnails of a Synology disk
 LITTER = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir"}
-KNOWN_DOTS = {".git", ".dvc", ".cache", ".ipynb_checkpoints", ".thumbnails", ".venv"}  # nobody's class
 
 ARCHIVES = {".zip", ".tar", ".tar.gz", ".gz", ".tgz", ".7z", ".rar"}
 
