@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stages.core.cache import log
-from stages.core.files import InputError
-from stages.core.messages import some
+from stages.core.files import InputError, some
 from stages.evaluation.titles import ENSEMBLE, IMAGE_MODELS, TEXT_MODELS
 from stages.sources.folders import files_in, suffix_of
 from stages.sources.records import PARQUET, SUFFIXES, TEXT_SUFFIXES

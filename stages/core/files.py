@@ -12,10 +12,17 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 ROWS = 4096  # per row group
+SHOWN = 5  # places, names, classes or words that a message lists
 
 
 class InputError(Exception):
     """Bad input. The message names the place, what was expected and what to do."""
+
+
+def some(values: Sequence[Any]) -> str:
+    """Return the first values for a message, texts in quotes, and how many more there are."""
+    more = len(values) - SHOWN
+    return ", ".join(map(repr, values[:SHOWN])) + (f" and {more:,} more" if more > 0 else "")
 
 
 @contextmanager

@@ -19,8 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.core.cache import log
-from stages.core.files import InputError
-from stages.core.messages import some
+from stages.core.files import InputError, some
 from stages.sources.folders import suffix_of
 from stages.sources.gzip import GZIP_ERRORS, GzipFile, check_packed
 from stages.sources.kinds import HEAD, other_kind

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stages.core.cache import log
-from stages.core.files import InputError
-from stages.core.messages import some
+from stages.core.files import InputError, some
 from stages.sources.labels import blanks, doubts
 from stages.sources.records import FOUND_OUT, PARQUET, Form, as_text, read_records
 from stages.sources.repeats import same_text

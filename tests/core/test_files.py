@@ -20,6 +20,7 @@ from stages.core.files import (
     read_table,
     replacing,
     row_groups,
+    some,
     write_csv,
     write_json,
     write_table,
@@ -327,3 +328,17 @@ def test_run_passes_the_arguments_of_this_process(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "argv", ["script.py", "x"])
     run(main)
     assert seen == [Path("x")]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (["b", "a"], "'b', 'a'"),
+        ([3], "3"),
+        (list("abcde"), "'a', 'b', 'c', 'd', 'e'"),
+        (list(range(1, 2007)), "1, 2, 3, 4, 5 and 2,001 more"),
+        ([], ""),
+    ],
+)
+def test_a_message_lists_a_few_values_and_counts_the_rest(values: list[object], text: str) -> None:
+    assert some(values) == text

@@ -7,8 +7,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv
 
-from stages.core.files import InputError, write_table
-from stages.core.messages import some
+from stages.core.files import InputError, some, write_table
 from stages.text.vectors.glove import read_vectors
 from stages.text.vectors.table import match, read_vector_table, vector_table, vectors_of
 

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from stages.core.files import read_row_groups, read_table
-from stages.core.messages import some
+from stages.core.files import read_row_groups, read_table, some
 from stages.text.special import PAD, UNK
 from stages.text.vectors.table import match, read_vector_table
 

@@ -15,8 +15,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from stages.core.cache import log
-from stages.core.files import InputError
-from stages.core.messages import some
+from stages.core.files import InputError, some
 from stages.sources.gzip import GZIP_ERRORS, GzipFile
 from stages.sources.kinds import HEAD, other_kind
 from stages.text.vectors.table import vector_table

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stages.core.files import InputError
-from stages.core.messages import some
+from stages.core.files import InputError, some
 from stages.core.progress import progress
 from stages.sources.user_data import SPLITS, draw_test_split
 from stages.vision.batches.images import image_table, pixel_digest

@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from stages.core.files import InputError
-from stages.core.messages import some
+from stages.core.files import InputError, some
 from stages.sources.folders import KNOWN_DOTS, suffix_of
 from stages.sources.user_data import SPLITS
 from stages.vision.reading.containers import File

@@ -13,8 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from stages.core.files import InputError
-from stages.core.messages import some
+from stages.core.files import InputError, some
 from stages.vision.networks import check_fit, is_output, misfits, outline, outputs_of
 from stages.vision.reading.kinds import described
 
