@@ -4,6 +4,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
+
 from stages.config.params import load_params
 from stages.core.cli import run
 from stages.core.files import write_table
@@ -34,16 +36,23 @@ def main(out: Path) -> None:
         labels = Counter(table["label"].to_pylist())
         print(f"{split}: " + ", ".join(f"{count:,} {label}" for label, count in sorted(labels.items())))
     train, test = splits["train"], splits["test"]
-    if held_out := sum(row.startswith(VALIDATION) for row in train["id"].to_pylist()):
-        print(f"{held_out:,} of the training reviews are the validation split")
-    if again := repeated(*(table["text"].to_pylist() for table in (train, test))):
-        print(
-            f"warning: {len(again):,} of {len(test):,} test texts occur in the training split, such as "
-            f"{test['id'][again[0]].as_py()}: a model may know them by heart",
-            file=sys.stderr,
-        )
+    is_held_out = [row.startswith(VALIDATION) for row in train["id"].to_pylist()]
+    if any(is_held_out):
+        print(f"{sum(is_held_out):,} of the training reviews are the validation split")
+        trained_on = train.filter([not held_out for held_out in is_held_out])
+        warn_of_repeated("validation", train.filter(is_held_out), trained_on)
+    warn_of_repeated("test", test, train)
     for row in train.take([len(train) * i // 5 for i in range(5)]).to_pylist():
         print(f"{row['label']}  {row['text'][:70]!r}")
+
+
+def warn_of_repeated(split: str, table: pa.Table, train: pa.Table) -> None:
+    if again := repeated(train["text"].to_pylist(), table["text"].to_pylist()):
+        print(
+            f"warning: {len(again):,} of {len(table):,} {split} texts occur in the training split, such as "
+            f"{table['id'][again[0]].as_py()}: a model may know them by heart",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

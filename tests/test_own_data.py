@@ -69,6 +69,7 @@ def test_validation_rows_choose_the_epoch_and_the_test_split_stays_unread(
     monkeypatch.setenv("SENTIDOG_CACHE", str(tmp_path / "cache"))
     rows = [f"{word} film {i},{word},{split}" for split in ("train", "val", "test") for i in range(12)
             for word in ("good", "bad")]  # fmt: skip
+    rows[24] = "good film 99,bad,val"  # where all is right nothing can be calibrated
     (tmp_path / "a.csv").write_text("\n".join(["text,label,split", *rows]))
     own = {"reviews": str(tmp_path / "a.csv"), "split": "split"}
     run(*DATA, dataset="own", own=own, build_vocab={"min_freq": 1}, embed_glove={"dim": 7})
@@ -88,6 +89,24 @@ def test_validation_rows_choose_the_epoch_and_the_test_split_stays_unread(
     configs = [read_json(Path(f"artifacts/{name}/config.json")) for name in ("textcnn", "linear")]
     assert configs[0]["trained_on"]["kept_epoch"] in (1, 2, 3)
     assert all(config["temperature"] != 1 for config in configs)
+
+
+def test_texts_that_are_in_two_parts_of_the_users_split_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = ["a film,x,train", "b film,y,train", "A  Film,x,test", "c film,y,test", "b film,y,val", "d,x,val", "e,x,val",
+            "D,x,test"]  # fmt: skip
+    (tmp_path / "a.csv").write_text("\n".join(["text,label,split", *rows]))
+    run("download_imdb", dataset="own", own={"reviews": str(tmp_path / "a.csv"), "split": "split"})
+    said = capsys.readouterr()
+    assert "3 of the training reviews are the validation split" in said.out
+    warnings = [line for line in said.err.splitlines() if line.startswith("warning: ")]
+    assert warnings == [
+        "warning: 1 of 3 validation texts occur in the training split, such as validation/000006: a model may know "
+        "them by heart",
+        "warning: 2 of 3 test texts occur in the training split, such as test/000004: a model may know them by heart",
+    ]
 
 
 def test_a_vocabulary_without_a_word_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,6 @@ def test_test_reviews_that_occur_in_training_are_counted(
     assert line[5:] not in (ready.folder / "artifacts/report.html").read_text("utf-8")
 
 
-@pytest.mark.parametrize("place", ["train", "valid"])
 def test_pictures_that_were_skipped_are_listed(ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ready.folder)
     data = tmp_path / "data"
@@ -156,6 +155,7 @@ def test_pictures_that_were_skipped_are_listed(ready: Project, tmp_path: Path, m
     assert "were left out" not in (ready.folder / "artifacts/report.html").read_text("utf-8")
 
 
+@pytest.mark.parametrize("place", ["train", "valid"])
 def test_test_pictures_that_occur_in_training_are_counted(
     ready: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

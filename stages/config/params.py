@@ -78,7 +78,7 @@ def _embedded_alone(urls: list[Any]) -> list[Any]:
 
 
 def _one_path(urls: list[str]) -> list[str]:
-    if any(url in ("", "embedded") or "://" in url for url in urls):  # DVC would look for a file of this name
+    if any(url in ("", "embedded") or "://" in url or url.startswith("~") for url in urls):  # DVC takes it as it is
         raise ValueError("a path")
     return urls
 
@@ -183,7 +183,7 @@ class OwnSource(Section):
         list[str],
         AfterValidator(_one_path),
         _allowed(
-            "one path, data/example/embedded for what is made here; an http(s) address stands in download",
+            "one path without ~, data/example/embedded for what is made here; an http(s) address stands in download",
             min_length=1,
             max_length=1,
         ),

@@ -231,11 +231,11 @@ def test_the_users_own_data_may_hold_a_validation_part(tmp_path: Path) -> None:
             (
                 f"sources.{name}.own.urls",
                 value,
-                f"{value!r} found, expected one path, data/example/embedded for what is made here; "
+                f"{value!r} found, expected one path without ~, data/example/embedded for what is made here; "
                 "an http(s) address stands in download",
             )
             for name in ("glove", "source_model")
-            for value in (["/a.vec", "/b.vec"], [], ["https://host/a.vec"], [""], ["embedded"])
+            for value in (["/a.vec", "/b.vec"], [], ["https://host/a.vec"], [""], ["embedded"], ["~/a.vec"])
         ),
         ("sources.glove.own.download", "/a.vec", "'/a.vec' found, expected an http(s) address, or null"),
         ("own.encoding", "klingon", "'klingon' found, expected an encoding, such as cp1252, or null"),
