@@ -451,7 +451,10 @@ def as_text(place: str, column: str, value: Any, form: Form) -> str:
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, bytes):  # Parquet of programs that do not say that their strings are UTF-8
-        value = value.decode("utf-8", "surrogateescape")
+        try:
+            value = value.decode(form.encoding or "utf-8", "surrogateescape")
+        except UnicodeError as problem:
+            raise EncodingError(f"{place}: column {column!r} is not {form.encoding}: {problem}") from problem
     if not isinstance(value, str):
         raise InputError(f"{place}: {str(value)[:40]!r} in column {column!r}; expected a text or a number")
     if len(value) > MAX_LETTERS:

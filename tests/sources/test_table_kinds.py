@@ -275,6 +275,15 @@ def test_every_kind_of_string_in_a_parquet_file_is_read(tmp_path: Path, kind: pa
     assert pairs(tmp_path / "a.parquet") == PAIRS
 
 
+def test_bytes_in_a_parquet_file_are_read_in_the_encoding_that_is_named(tmp_path: Path) -> None:
+    texts = [f"caf\u00e9 {text}" for text, _ in PAIRS]
+    columns = {"text": [text.encode("cp1252") for text in texts], "label": [label for _, label in PAIRS]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    assert "row 1: column 'text' is not UTF-8 at letter 4" in refused(tmp_path / "a.parquet")
+    assert sorted(row.text for row in read(tmp_path / "a.parquet", Form(encoding="cp1252"))) == sorted(texts)
+    assert "row 1: column 'text' is not utf-32: " in refused(tmp_path / "a.parquet", Form(encoding="utf-32"))
+
+
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(
     st.lists(
