@@ -37,6 +37,7 @@ _AS_TEXT = "; as text: gensim.models.KeyedVectors.{load}.save_word2vec_format('v
 _BLANKS = b" \t\r\n"
 _MARK = b"\xef\xbb\xbf"  # UTF-8's byte order mark
 _NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_HIDDEN = re.compile(r"(^|/)\.(?!\.?/)")  # a name that begins with a dot
 _ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|about|changes)\b", re.IGNORECASE)  # files beside the vectors
 
 
@@ -190,7 +191,7 @@ def _open(path: Path, dim: int) -> Iterator[tuple[str, IO[bytes], int | None]]:
 
 def _member(path: Path, names: list[str], dim: int) -> str:
     texts = [name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith("__MACOSX/")]
-    texts = [name for name in texts if not _ABOUT.match(name.rsplit("/")[-1]) and "/." not in f"/{name}"]
+    texts = [name for name in texts if not _ABOUT.match(name.rsplit("/")[-1]) and not _HIDDEN.search(name)]
     fitting = [name for name in texts if re.search(rf"(?<!\d){dim}d(?![a-z])", name.rsplit("/")[-1], re.IGNORECASE)]
     for found in (fitting, texts):
         if len(found) == 1:
