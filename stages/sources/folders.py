@@ -21,21 +21,23 @@ class Found(NamedTuple):
     """The files of a folder and below, each list sorted by path."""
 
     files: list[str]  # that end in a suffix that is asked for, in upper or lower case
-    others: list[str]
+    others: list[str]  # and links to folders, which are not followed
     hidden: list[str]  # of these suffixes too, but their name, or a folder's on the way, begins with a dot
 
 
 def files_in(folder: str, suffixes: Collection[str]) -> Found:
     """Return the files in a folder and below that end in one of `suffixes`, and what else may be meant.
 
-    What systems leave in folders is skipped: JUNK, KNOWN_DOTS and ._*. Links to folders are not followed.
+    What systems leave in folders is skipped: JUNK, KNOWN_DOTS and ._*.
 
     Raises InputError if there is no such file, or if a folder cannot be read.
     """
     found: list[Path] = []
     hidden: list[Path] = []
+    links: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if name.lower() not in JUNK | KNOWN_DOTS]
+        links += [path for path in (Path(place, name) for name in folders) if path.is_symlink()]
         for path in (Path(place, name) for name in names if name.lower() not in JUNK and not name.startswith("._")):
             is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
             (hidden if is_hidden else found).append(path)
@@ -43,7 +45,8 @@ def files_in(folder: str, suffixes: Collection[str]) -> Found:
     if not files:
         raise InputError(f"{folder}: nothing to read in it; expected files that end in {', '.join(sorted(suffixes))}")
     unseen = sorted(path for path in hidden if suffix_of(path.name) in suffixes)
-    return Found(*(list(map(str, paths)) for paths in (files, sorted(set(found) - set(files)), unseen)))
+    others = sorted((set(found) - set(files)).union(links))
+    return Found(*(list(map(str, paths)) for paths in (files, others, unseen)))
 
 
 def refuse(problem: OSError) -> NoReturn:

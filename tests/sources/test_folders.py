@@ -23,7 +23,7 @@ def test_files_come_sorted_from_all_folders_whatever_the_case_of_their_ending(tm
 def test_a_link_to_a_folder_above_ends(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     (tmp_path / "again").symlink_to(tmp_path)
-    assert files_in(str(tmp_path), {".png"}).files == [str(tmp_path / "a.png")]
+    assert files_in(str(tmp_path), {".png"}) == ([str(tmp_path / "a.png")], [str(tmp_path / "again")], [])
 
 
 def test_a_folder_with_nothing_of_the_kind_is_refused(tmp_path: Path) -> None:
