@@ -50,9 +50,13 @@ def test_every_stage_is_here() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", USED)
-def test_a_stage_imports_no_heavy_package_that_it_does_not_use(name: str) -> None:
-    assert loaded(f"import stages.{name}") & HEAVY - USED[name] == set()
+@pytest.mark.parametrize(
+    "used", sorted(set(map(frozenset, USED.values())), key=sorted), ids=lambda used: " ".join(sorted(used)) or "none"
+)
+def test_a_stage_imports_no_heavy_package_that_it_does_not_use(used: frozenset[str]) -> None:
+    # Those that use the same in one process
+    names = [f"stages.{name}" for name in USED if USED[name] == used]
+    assert loaded(f"import {', '.join(names)}") & HEAVY - used == set()
 
 
 def test_the_words_stages_work_without_torch(trained: Path, tmp_path: Path) -> None:

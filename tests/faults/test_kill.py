@@ -22,7 +22,7 @@ from tests.vision.tiny import ARCH, Folder
 ROOT = Path(__file__).parents[2]
 KILLS = 2  # of each training, in a row
 SIZES = {"image_size": 32, "batch_size": 8}
-EPOCHS = {"train_birnn": 150, "train_textcnn": 150, "finetune": 20}  # some seconds
+EPOCHS = {"train_birnn": 150, "train_textcnn": 100, "finetune": 12}  # some seconds
 
 
 class StoppedError(Exception):

@@ -1,5 +1,6 @@
 """A training never goes on from a checkpoint of other params: each key of params.yaml that it uses names another."""
 
+import copy
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -69,11 +70,13 @@ def another(key: str, value: Any) -> Any:
     return 3
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def place(
-    trained: Path, trained_images: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Path]:
+    trained: Path, trained_images: Folder, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Path]]:
     """The checkpoint that a stage with one changed key would go on from."""
+    folder = tmp_path_factory.mktemp("names")
+    mains = {stage: import_module(f"stages.{stage}").main for stage in SECTIONS}  # all code first: it is in the names
     artifacts = trained / "artifacts"
     inputs = {
         "train_birnn": [artifacts / "reviews", artifacts / "glove.safetensors"],
@@ -81,8 +84,6 @@ def place(
         "finetune": [trained_images.images, trained_images.source],
         "scratch": [trained_images.images],
     }
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SENTIDOG_CACHE", str(tmp_path / "cache"))
     found: list[Path] = []
 
     def fit(self: Trainer, *_: Any) -> None:
@@ -90,10 +91,8 @@ def place(
         found.append(self.checkpoint.path)
         raise StoppedError
 
-    monkeypatch.setattr(Trainer, "fit", fit)
-
     def look(stage: str, changed: str | None = None) -> Path:
-        params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        params = copy.deepcopy(PARAMS)
         params["pictures"]["arch"] = ARCH
         params["pictures"]["image_size"]["sample"] = 32
         params[stage]["validation_fraction"] = 0.5  # else patience is refused
@@ -106,16 +105,30 @@ def place(
         Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         threads = torch.get_num_threads()
         with pytest.raises(StoppedError):
-            import_module(f"stages.{stage}").main(*inputs[stage], tmp_path / "out")
+            mains[stage](*inputs[stage], folder / "out")
         torch.set_num_threads(threads)
         torch.set_flush_denormal(False)
         return found.pop()
 
-    return look
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("SENTIDOG_CACHE", str(folder / "cache"))
+        patch.setattr(Trainer, "fit", fit)
+        yield look
+
+
+@pytest.fixture(scope="module")
+def unchanged(place: Callable[..., Path]) -> dict[str, Path]:
+    """Of each stage, the checkpoint of params.yaml as it is."""
+    return {stage: place(stage) for stage in SECTIONS}
+
+
+def test_the_same_values_are_the_same_training(place: Callable[..., Path], unchanged: dict[str, Path]) -> None:
+    assert {stage: place(stage) for stage in SECTIONS} == unchanged
 
 
 @pytest.mark.parametrize(("stage", "key"), KEYS)
-def test_another_value_of_any_key_is_another_training(place: Callable[..., Path], stage: str, key: str) -> None:
-    before = place(stage)
-    assert place(stage) == before
-    assert place(stage, key) != before
+def test_another_value_of_any_key_is_another_training(
+    place: Callable[..., Path], unchanged: dict[str, Path], stage: str, key: str
+) -> None:
+    assert place(stage, key) != unchanged[stage]
