@@ -1,1 +1,1 @@
-"""One script a stage; what several need stands in the rooms beside them: see CONTRIBUTING.md."""
+"""One script per stage. Code that several of them share is in the folders beside them: see CONTRIBUTING.md."""

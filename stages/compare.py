@@ -9,7 +9,7 @@ from stages.config.params import load_params
 from stages.core.cli import run
 from stages.core.files import InputError, write_json, write_table
 from stages.evaluation.comparison import compare_pairs
-from stages.evaluation.metrics import as_text
+from stages.evaluation.metrics import accuracy_text
 from stages.evaluation.outputs import write_outputs
 from stages.inference.device import prepare
 from stages.inference.predict import predict
@@ -41,7 +41,7 @@ def main(images_folder: Path, finetune: Path, scratch: Path, out: Path, metrics:
         for number, label in enumerate(classes):
             table = table.append_column(f"{name}_{label}", pa.array(probabilities[:, number]))
     pairs = compare_pairs({folder.name: correct[folder.name] for folder in (scratch, finetune)})
-    print("gain of {model} over {baseline}: ".format(**pairs[0]) + as_text(pairs[0]))
+    print("gain of {model} over {baseline}: ".format(**pairs[0]) + accuracy_text(pairs[0]))
     write_json(out / "figures.json", {"models": figures, "pairs": pairs})
     write_table(out / "predictions.parquet", table)
     write_sheet(out / "mistakes.png", mistakes)

@@ -14,7 +14,7 @@ from stages.core.tensors import write_in_parts
 from stages.engine.row_groups import each_row_group
 from stages.text.vectors.coverage import Coverage, match_row_group, why_none_matches
 
-FEW = 0.5  # of the running words
+LOW_COVERAGE = 0.5  # of the running words
 
 
 def main(vocab: Path, glove: Path, out: Path, coverage: Path) -> None:
@@ -31,7 +31,7 @@ def main(vocab: Path, glove: Path, out: Path, coverage: Path) -> None:
     write_in_parts(out, vectors(), {})
     report = total.report()
     write_json(coverage, report)
-    if report["share_of_running_words"] < FEW:
+    if report["share_of_running_words"] < LOW_COVERAGE:
         missing = ", ".join(map(repr, list(report["most_frequent_without_vector"])[:5]))
         log(f"warning: most of the running words have no vector, such as {missing}: do the vectors fit the reviews?")
     print(

@@ -35,7 +35,7 @@ def main(texts: Path, reviews: Path, models: Path, out: Path, metrics: Path) -> 
         figures[name], probabilities = write_outputs(name, values.cpu(), test.labels, classes, out, metrics)
         correct[name] = probabilities.argmax(1) == targets
         binary = len(classes) == 2
-        for number in range(1 if binary else 0, len(classes)):  # of two probabilities one tells the other
+        for number in range(1 if binary else 0, len(classes)):  # of two classes, the second's probability is enough
             table = table.append_column(f"{name}_{classes[number]}", pa.array(probabilities[:, number]))
         curve = roc(probabilities[:, 1], targets == 1) if binary else mean_roc(probabilities, targets)
         write_json(out / f"roc_{name}.json", curve)

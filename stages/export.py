@@ -1,7 +1,7 @@
-"""Write a trained model as one ONNX file, with all that using it needs.
+"""Write a trained model as one ONNX file, with everything that its user needs.
 
-It reads artifacts/ alone, and leaves no file whose results differ from the model's. An image model is checked on
-pictures of the test split where it is there, else on drawn ones.
+The command reads only artifacts/. It checks that the file gives the model's probabilities, and leaves no file if it
+does not. A model of pictures is checked on pictures of the test split in data/, or without data/ on drawn ones.
 """
 
 from pathlib import Path
@@ -49,7 +49,6 @@ def main(argv: list[str] | None = None, prog: str = "python -m stages.export") -
     command = parser(prog, __doc__, EXAMPLES)
     command.add_argument("model", choices=[*TEXT_MODELS, ENSEMBLE, *IMAGE_MODELS])
     command.add_argument("file", type=Path, help="the ONNX file to write")
-    command.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="the folder that dvc repro fills")
     with exit_on_error():
         export(**vars(command.parse_args(argv)))
 

@@ -1,4 +1,4 @@
-"""Read the word vectors: source text or zip, or the user's own training reviews -> table of words and vectors."""
+"""Get the word vectors: source text or zip, or the user's own training reviews -> table of words and vectors."""
 
 from pathlib import Path
 
@@ -19,14 +19,14 @@ def main(reviews: Path, glove: Path) -> None:
     dim = params.embed_glove.dim
     source = getattr(params.sources.glove, params.dataset)
     if params.dataset == "own" and is_embedded(source):
-        from stages.text.vectors.cooccurrence import cooccurrence_vectors  # here: it imports scikit-learn
+        from stages.text.vectors.cooccurrence import cooccurrence_vectors  # imports scikit-learn, which is slow
 
         texts = read_table(reviews / "train.parquet", ["text"])["text"].to_pylist()
         words, vectors = cooccurrence_vectors(tokenizer(params.build_vocab.tokenizer)(texts), dim)
         table = vector_table(pa.array(words, pa.string()), vectors)
     else:
         table = read_vectors(obtain("glove", params.dataset, source, write_glove), dim)
-    # Storing like bytes of the floats together makes the table smaller than the zip that it comes from
+    # Byte stream split stores the first bytes of all floats together, then the second ones, …: they compress better
     write_table(glove, table, use_dictionary=False, use_byte_stream_split=["vector.list.element"])
     print(f"{len(table):,} vectors of {dim} numbers")
 

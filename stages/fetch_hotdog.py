@@ -1,4 +1,4 @@
-"""Read the pictures: source zip, or the user's own folder or zip -> train, test, and valid where there is one."""
+"""Read the images: source zip, or the user's own folder or zip -> train, test, and valid if there is one."""
 
 from collections import Counter
 from pathlib import Path
@@ -21,7 +21,7 @@ def main(out: Path) -> None:
     else:
         source = getattr(params.sources.hotdog, params.dataset)
         splits = read_hotdog_archive(obtain("hotdog", params.dataset, source, write_hotdog))
-    (out / "valid.parquet").unlink(missing_ok=True)  # of another data set
+    (out / "valid.parquet").unlink(missing_ok=True)  # left by another data set
     for split, table in splits.items():
         write_images(out / f"{split}.parquet", table)
         labels = Counter(table["label"].to_pylist())

@@ -1,4 +1,4 @@
-"""Read the source model: weights from outside, or trained on the sample's drawings -> safetensors."""
+"""Get the source model: weights from a file, or trained on the sample's drawings -> safetensors."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from stages.vision.reading.weights import read_weights
 def main(out: Path) -> None:
     params = load_params()
     arch = params.pictures.arch
-    check_arch(arch)  # before a download, and before it becomes an argument of the sample
+    check_arch(arch)  # before a download, or the sample's training
     source = getattr(params.sources.source_model, params.dataset)
     file = obtain("source_model", params.dataset, source, write_source_model, arch)
     weights, outputs = read_weights(file, arch)

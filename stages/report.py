@@ -1,4 +1,4 @@
-"""The report: everything that the pipeline came to -> one page that opens from disk, without a network."""
+"""Write the report: all results -> one HTML file that opens from disk, without a network."""
 
 from pathlib import Path
 from typing import Any

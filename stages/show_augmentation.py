@@ -1,4 +1,4 @@
-"""Show what augmentation does: training images -> a sheet of originals and of what training sees of them."""
+"""Show what augmentation does: training images -> a sheet of originals and their augmented versions."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from stages.vision.batches.images import read_images
 from stages.vision.sheets import SheetRow, write_sheet
 
 ORIGINALS = 8
-VERSIONS = 6  # as many epochs with seed 0
+VERSIONS = 6  # of each: what training with seed 0 sees in its first epochs
 
 
 def main(images_folder: Path, sheet: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every test works in folders of its own: no download cache of the user's, no network."""
+"""Fixtures that several tests share. No test uses the user's cache, or a network."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# Read when torch is first imported: a core each for two workers, idle threads sleep
+# torch reads these when it is imported: one core for each of two test workers, and idle threads sleep
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -31,19 +31,19 @@ from tests.project import FirstRepro, Project, copy_of_this_project, surrounding
 from tests.text.written import encode_texts, write_reviews
 from tests.vision.tiny import Folder
 
-# Files of whole pipelines, of processes that are killed, and of browsers: the first ones are started first
+# Files with whole pipelines, killed processes or browsers, in the order in which they are started
 SLOW = (
-    "cache", "kill", "fuzz", "campaign", "disk", "pipeline", "experiments", "surroundings", "odd_data", "own_data",
+    "cache", "kill", "first_answers", "fuzz", "campaign", "disk", "pipeline", "experiments", "surroundings", "odd_data", "own_data",
     "many_classes", "report", "bucket", "demo", "distributed", "own_pictures_stage", "data_stages", "checkpoint_names",
-    "export", "onnx_images",
+    "export", "onnx_images", "onnx_reviews",
 )  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first: the worker that is done first finds short ones at the end."""
+    """Run slow files first, so that short ones fill the gap at the end."""
     places = {f"test_{name}": place for place, name in enumerate(SLOW)}
     for item in items:
-        if item.path.stem in places:
+        if item.path.stem in places or "dask" in getattr(item, "fixturenames", ()):  # a cluster takes seconds to start
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: places.get(item.path.stem, len(SLOW)))
 
@@ -139,7 +139,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def validated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BiRNN whose epoch was chosen on half of the reviews of `trained`, its test split a file that holds none."""
+    """A BiRNN whose epoch was chosen on half of the training reviews of `trained`. Its test split is not readable."""
     artifacts, folder = trained / "artifacts", tmp_path_factory.mktemp("validated")
     reviews = folder / "reviews"
     reviews.mkdir()
@@ -183,7 +183,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def _reproduced(
     tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], _surroundings: None
 ) -> tuple[Project, FirstRepro]:
-    """Made by the first worker that asks for it; each worker has a copy of its own."""
+    """A project after its first `dvc repro`, made by the first worker that needs it. Each worker gets a copy."""
     environment = environment | {"SENTIDOG_CACHE": os.environ["SENTIDOG_CACHE"]}
     base = tmp_path_factory.getbasetemp()
     known = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "reproduced.json"
@@ -199,7 +199,7 @@ def _reproduced(
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(made, folder, dirs_exist_ok=True)
     project = Project(folder, environment)
-    project.dvc("status", "-q")  # DVC makes its notes on a new place now, not in a test that limits files
+    project.dvc("status", "-q")  # DVC writes its records of a new folder now, not in a test that limits files
     return project, FirstRepro(ran, set(changed))
 
 

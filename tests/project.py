@@ -1,4 +1,4 @@
-"""A scratch copy of this working tree with small data and small models, and the commands in it."""
+"""A scratch copy of this working tree with small data and small models, and commands that run in it."""
 
 import io
 import json
@@ -28,17 +28,17 @@ EPOCHS = {"train_birnn": 10, "train_textcnn": 10, "finetune": 2, "scratch": 2}
 
 
 def outs(*stages: str) -> list[str]:
-    """All that these stages write."""
+    """Return everything that these stages write."""
     return [out for name in stages for out in STAGES[name]["outs"]] + metrics(*stages)
 
 
 def metrics(*stages: str) -> list[str]:
-    """What git holds of it, DVC's cache all else."""
+    """Return the outputs that are in git; all others are in DVC's cache."""
     return [next(iter(out)) for name in stages for out in STAGES[name].get("metrics", [])]
 
 
 def arguments(name: str) -> list[str]:
-    """The paths that a stage's script works on; where its cost goes is the command line's affair."""
+    """Return the paths that a stage's `main` gets, without that of --cost."""
     return STAGES[name]["cmd"].split(" --cost ")[0].split()[3:]
 
 
@@ -57,22 +57,22 @@ def files(folder: Path, *paths: str) -> dict[str, bytes]:
 
 
 def timed(path: str) -> bool:
-    """Whether a file holds seconds."""
+    """Return whether a file holds seconds, which differ from run to run."""
     return path.startswith("artifacts/costs/")
 
 
 def clocked(path: str) -> bool:
-    """Whether a file tells of the clock: one that holds seconds, and the page that shows them."""
+    """Return whether a file differs from run to run: it holds seconds, or it is the report, which shows them."""
     return timed(path) or path == "artifacts/report.html"
 
 
 class FirstRepro(NamedTuple):
     ran: list[str]  # stages, in this order
-    changed: set[str]  # files, as git sees it
+    changed: set[str]  # files that git lists as changed
 
 
 class Project:
-    """A copy of the project, and the commands in it."""
+    """A copy of the project, and commands that run in it."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder, self.environment = folder, environment
@@ -88,7 +88,7 @@ class Project:
         return done.stdout
 
     def repro(self, *arguments: str) -> list[str]:
-        """The stages that `dvc repro` runs."""
+        """Return the stages that `dvc repro` runs."""
         return ran(self.dvc("repro", *arguments))
 
     def git(self, *arguments: str) -> str:
@@ -101,7 +101,7 @@ class Project:
             self.git("config", name, value)
 
     def clone(self, folder: Path, revision: str = "HEAD") -> "Project":
-        """A clone beside it: without its outputs and with a cache of its own."""
+        """Return a clone in `folder`, without outputs and with its own cache."""
         self.git("clone", "-q", "--no-hardlinks", str(self.folder), str(folder))
         clone = Project(folder, self.environment)
         clone.git("checkout", "-q", "-B", "main", revision)
@@ -133,7 +133,7 @@ def ran(output: str) -> list[str]:
 
 
 def cached(project: Project, path: str) -> Path:
-    """The object in the cache of a file that is an out or lies in one."""
+    """Return the object in DVC's cache of a file that is an out, or lies in one."""
     locked = yaml.safe_load((project.folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     outs = [out for stage in locked.values() for out in stage["outs"]]
 
@@ -174,8 +174,8 @@ def write_small_source_model(path: Path) -> None:
 
 
 def surroundings(folder: Path) -> dict[str, str]:
-    """The environment of a user who has configured nothing, with whatever must be kept in `folder`."""
-    # Neither a hook's GIT_DIR nor a user's configuration; bytecode kept from stage to stage, or each compiles torch
+    """Return the environment of a user without any configuration; DVC's own folders are in `folder`."""
+    # Without a hook's GIT_DIR and without PYTHONDONTWRITEBYTECODE: otherwise each stage would compile torch
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_", "PYTHON"))}
     return kept | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),

@@ -1,6 +1,7 @@
 """dvc.yaml says what the code does: deps hold what a stage imports, params what it reads, outs what it writes."""
 
 import ast
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -256,3 +257,17 @@ def test_a_stage_makes_its_outs_of_its_deps_and_params_alone_to_the_same_bytes_a
         assert (tmp_path / path).read_bytes() == (ready.folder / path).read_bytes(), path
     sections = {entry.split(".")[0] for entry in STAGES[name]["params"]}
     assert recorder.read - NO_STAGES_SECTIONS == sections - UNREAD.get(name, set())
+
+
+# Documents
+
+PLACES = re.compile(r"`((?:stages|tests)/[\w/]+\.py)`, `([\w.]+)`(?: and `([\w.]+)`)?")  # a file, and names in it
+
+
+def test_the_textbooks_listings_are_where_its_page_says() -> None:
+    places = PLACES.findall((ROOT / "docs/textbook.md").read_text(encoding="utf-8"))
+    assert len(places) > 40
+    for path, *names in places:
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        assert {part for name in names if name for part in name.split(".")} <= defined, path

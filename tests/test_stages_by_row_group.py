@@ -56,12 +56,13 @@ def expected(tables: dict[str, pa.Table], tmp_path_factory: pytest.TempPathFacto
     return prepare(tmp_path_factory.mktemp("whole"), tables, 1 << 20, workers=1)
 
 
+@pytest.mark.slow
 def test_the_bytes_are_the_same_whatever_the_row_groups_and_the_workers(
     tables: dict[str, pa.Table], expected: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert json.loads(expected["coverage.json"])["words_without_vector"] > 0
     assert prepare(tmp_path, tables, 7, workers=1) == expected
-    monkeypatch.setattr(engine, "FEW", 1)
+    monkeypatch.setattr(engine, "INLINE_LIMIT", 1)
     for workers in (2, 3):
         assert prepare(tmp_path, tables, 7, workers=workers) == expected
 

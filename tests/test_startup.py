@@ -65,6 +65,7 @@ def test_the_words_stages_work_without_torch(trained: Path, tmp_path: Path) -> N
     assert loaded("from stages.tensorize import main, run\nrun(main)", reviews, vocab, out) & HEAVY == set()
 
 
+@pytest.mark.slow
 def test_an_answer_about_a_text_loads_torch_alone(trained: Path) -> None:
     code = "from stages.predict import main\nmain(sys.argv[1:])"
     modules = loaded(code, "--artifacts", str(trained / "artifacts"), "a great film")
@@ -72,6 +73,7 @@ def test_an_answer_about_a_text_loads_torch_alone(trained: Path) -> None:
     assert {name for name in modules if name.startswith("stages.vision.")} <= READERS
 
 
+@pytest.mark.slow
 def test_an_answer_about_a_picture_loads_no_word_code(trained_images: Folder, tmp_path: Path) -> None:
     code = "from stages.predict import main\nmain(sys.argv[1:])"
     (tmp_path / "picture.png").write_bytes(drawn("disc", 0))

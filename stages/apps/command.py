@@ -3,6 +3,7 @@
 import argparse
 import sys
 from importlib import import_module
+from pathlib import Path
 
 COMMANDS = {
     "predict": ("stages.predict", "classify reviews or pictures"),
@@ -13,13 +14,15 @@ COMMANDS = {
 
 
 def parser(prog: str, description: str | None, examples: str) -> argparse.ArgumentParser:
-    """Return a parser whose --help ends with examples, in which {prog} stands for the command."""
-    return argparse.ArgumentParser(
+    """Return a parser with --artifacts, whose --help ends with `examples`; {prog} in them stands for the command."""
+    command = argparse.ArgumentParser(
         prog=prog,
         description=description,
         epilog="examples:" + examples.format(prog=prog).rstrip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    command.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="the folder that dvc repro fills")
+    return command
 
 
 def main() -> None:

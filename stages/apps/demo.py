@@ -1,4 +1,4 @@
-"""The page to try the models in: a review or a picture, each model's prediction, and what it rests on."""
+"""The demo's page: each model's prediction for a review or a picture, and its explanation."""
 
 import html
 import io
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported: it would report to its makers
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import of Gradio, which reads it then
 
 import gradio as gr
 from PIL import Image, ImageOps
@@ -26,23 +26,23 @@ from stages.vision.batches.augmentation import central_view
 from stages.vision.reading.opening import plain
 
 MAX_LETTERS = 1 << 20  # of a review: seventy times the longest real one
-# System fonts: Gradio's own themes fetch theirs from Google
+# System fonts, because Gradio's own themes load fonts from Google
 THEME = gr.themes.Base(
     primary_hue="indigo",
     font=["system-ui", "sans-serif"],
     font_mono=["ui-monospace", "monospace"],
 )
-SIDE = 256  # pixels of an explained picture
+SIDE = 256  # pixels of an explained image, at most
 TOP = 6  # classes shown of a prediction, at most
-UPLOAD_SECONDS = 3600  # that an uploaded picture lies in the temporary folder
+UPLOAD_SECONDS = 3600  # for which an uploaded image is kept in the temporary folder
 
 
 def demo(
     reviews: ReviewModels, images: ImageModels, texts: list[str], examples: list[bytes], notes: dict[str, str | None]
 ) -> gr.Blocks:
-    """Return the page, with some texts and encoded images to click, and a note for each tab."""
+    """Return the page with `texts` and encoded images as examples to click, and a note for each tab."""
     with gr.Blocks(title="sentidog", analytics_enabled=False, delete_cache=(UPLOAD_SECONDS, UPLOAD_SECONDS)) as page:
-        gr.Markdown("# sentidog\nWhat the trained models say of a review, or of a picture.")
+        gr.Markdown("# sentidog\nWhat the trained models predict for a review or a picture.")
         with gr.Tab("Review"):
             _note(notes["reviews"])
             _review_tab(reviews, texts)
@@ -69,13 +69,13 @@ def _review_tab(models: ReviewModels, texts: list[str]) -> None:
                     gr.Markdown("The mean of the models' probabilities.")
                     continue
                 outputs.append(gr.HighlightedText(label="Each word for (1) or against (-1) it", show_legend=True))
-    answer = _handler(lambda value: explain_review(models, value))
-    gr.on([ask.click, text.submit], answer, text, outputs)
-    gr.Examples([[review] for review in texts], text, outputs, answer, run_on_click=True, cache_examples=False)
+    explain = _handler(lambda value: explain_review(models, value))
+    gr.on([ask.click, text.submit], explain, text, outputs)
+    gr.Examples([[review] for review in texts], text, outputs, explain, run_on_click=True, cache_examples=False)
 
 
 def _image_tab(models: ImageModels, examples: list[bytes]) -> None:
-    # As the file that was uploaded: stages.vision.reading.opening has limits and clear errors, Gradio does not
+    # type="filepath": stages.vision.reading.opening decodes the file, with limits and clear errors that Gradio lacks
     image = gr.Image(label="Picture", sources=["upload", "clipboard"], height=280, type="filepath", image_mode=None)
     outputs: list[Any] = []
     with gr.Row(equal_height=False):
@@ -83,13 +83,13 @@ def _image_tab(models: ImageModels, examples: list[bytes]) -> None:
             with gr.Column(min_width=280):
                 outputs.append(gr.Label(label=TITLES[name], num_top_classes=TOP))
                 outputs.append(gr.Image(label="Where it looks", interactive=False, height=280, buttons=[]))
-    answer = _handler(lambda file: explain_image(models, file) if file else [None] * len(outputs))
-    image.change(answer, image, outputs)
+    explain = _handler(lambda file: explain_image(models, file) if file else [None] * len(outputs))
+    image.change(explain, image, outputs)
     gr.Examples([[Image.open(io.BytesIO(encoded))] for encoded in examples], image)
 
 
 def _handler(function: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
-    """Return a function for Gradio, whose page shows an InputError's message."""
+    """Return `function` as an event handler of Gradio that shows the message of an InputError on the page."""
 
     def handle(value: Any) -> list[Any]:
         try:
@@ -102,9 +102,9 @@ def _handler(function: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]
 
 
 def explain_review(models: ReviewModels, text: str) -> list[Any]:
-    """Return for each model its probabilities, and but for the ensemble the words with their attribution, -1 to 1.
+    """Return each model's probabilities, followed by the words with their attributions, -1 to 1.
 
-    Raises InputError if there is no text, or too much of it.
+    The ensemble has no attributions. Raises InputError if the text is empty or too long.
     """
     if not text.strip():
         raise InputError("The review is empty: type one first.")
@@ -131,9 +131,9 @@ def explain_review(models: ReviewModels, text: str) -> list[Any]:
 
 
 def explain_image(models: ImageModels, file: str) -> list[Any]:
-    """Return for each model its probabilities, and where in the image it looks.
+    """Return each model's probabilities, followed by the image with its heat map.
 
-    Raises InputError if the file holds no whole image, or an enormous one.
+    Raises InputError if the file is no image, is damaged or is enormous.
     """
     files = [ImageFile(file, plain(Path(file), "This file"))]
     images = as_images(files)

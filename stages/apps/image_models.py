@@ -1,4 +1,4 @@
-"""Images from outside, and what trained models predict for them."""
+"""The trained image models, and their predictions for the user's images."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +18,13 @@ from stages.vision.batches.images import SCHEMA, Images
 from stages.vision.networks import load_image_model
 from stages.vision.reading.opening import plain
 
-_THREADS = 4  # at most so many images are decoded in memory
+_THREADS = 4  # images decoded at a time, at most
 
 
 @dataclass(frozen=True)
 class ImageFile:
     file: str
-    encoded: bytes  # as fetch_hotdog would store it
+    encoded: bytes  # as fetch_hotdog stores images
 
     @property
     def summary(self) -> str:
@@ -36,11 +36,11 @@ class ImageFile:
 
 
 def each_image(files: Iterable[str]) -> Iterator[ImageFile | InputError]:
-    """Yield the images of these files, EVAL_BATCH in memory at a time.
+    """Yield the images of files, with EVAL_BATCH in memory at a time.
 
-    A file that is missing, damaged, enormous or no image is yielded as its InputError, and the rest follows.
+    A file that is missing, damaged, enormous or no image is yielded as an InputError.
     """
-    with ThreadPoolExecutor(_THREADS) as pool:  # Pillow decodes outside Python's lock
+    with ThreadPoolExecutor(_THREADS) as pool:  # Pillow releases Python's lock when it decodes
         for batch in batched(files, EVAL_BATCH):
             yield from pool.map(_open, batch)
 
@@ -59,7 +59,7 @@ def as_images(files: list[ImageFile]) -> Images:
 
 
 class ImageModels:
-    """The trained models of these names, from the folder that dvc repro fills."""
+    """The trained models called `names`, from the folder that dvc repro fills."""
 
     examples = "pictures"
     batch_size = EVAL_BATCH

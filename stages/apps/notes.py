@@ -1,4 +1,4 @@
-"""What a user should know of the models before believing them."""
+"""The note that models were trained on the embedded sample."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,13 +8,13 @@ from stages.evaluation.titles import IMAGE_MODELS
 from stages.inference.config import FILE
 
 SAMPLE = "trained on the embedded sample{}; for real use: dvc exp run -S dataset=full"
-DRAWN = ", whose pictures are drawn"
+DRAWINGS = ", whose pictures are drawn"
 
 
 def sample_note(artifacts: Path, names: Iterable[str]) -> str | None:
-    """Return a note if one of the models was trained on the embedded sample; a missing model has none."""
+    """Return the note if one of the models was trained on the embedded sample, else None. A model may be missing."""
     for name in names:
         config = artifacts / name / FILE
         if config.exists() and read_json(config).get("dataset") == "sample":
-            return SAMPLE.format(DRAWN if name in IMAGE_MODELS else "")
+            return SAMPLE.format(DRAWINGS if name in IMAGE_MODELS else "")
     return None

@@ -1,4 +1,4 @@
-"""A trained image model as one ONNX file."""
+"""Export a trained image model as one ONNX file."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -20,20 +20,17 @@ from stages.vision.networks import Classifier, load_image_model
 CHECKED = 32  # images, evenly spread
 
 PREPROCESSING = (
-    "Turn the picture upright (EXIF) and to 8-bit RGB, what is transparent to white, 16 bits by their upper 8; reduce "
-    f"a shorter side of more than 512 pixels to that (Lanczos). Of a picture more than {MAX_RATIO} times as long as "
-    f"wide keep the middle, {MAX_RATIO} times as long. Then resize the shorter side to `resize` pixels (bilinear with "
-    "antialiasing, as Pillow does), and cut image_size by image_size pixels out of the middle. Input pictures, uint8 "
-    "(batch, image_size, image_size, 3): mean and standard deviation are applied inside. Output probabilities, float "
-    "(batch, classes)."
+    "Turn the picture upright (EXIF) and convert it to 8-bit RGB: transparent pixels become white, of 16 bits the "
+    "upper 8 are kept. If the shorter side has more than 512 pixels, reduce it to 512 (Lanczos). If the picture is "
+    f"more than {MAX_RATIO} times as long as wide, keep its middle, {MAX_RATIO} times as long as wide. Resize the "
+    "shorter side to `resize` pixels (bilinear with antialiasing, as Pillow does), and crop the central image_size by "
+    "image_size pixels. Input pictures, uint8 (batch, image_size, image_size, 3): mean and standard deviation are "
+    "applied inside. Output probabilities, float (batch, classes)."
 )
 
 
 def export_image_model(artifacts: Path, name: str, path: Path, hardware: Hardware, images: Images) -> tuple[int, float]:
-    """Write the model as ONNX; return on how many of `images` it was checked, and the largest difference.
-
-    Raises InputError where write_onnx does.
-    """
+    """Write the model as ONNX and check it on some of `images`; returns and raises as write_onnx does."""
     classifier, config = load_image_model(artifacts / name)
     size = config.image_size
     about = {
@@ -52,7 +49,7 @@ def export_image_model(artifacts: Path, name: str, path: Path, hardware: Hardwar
 
 
 def expected(classifier: Classifier, config: ImageConfig, images: Images, hardware: Hardware) -> Iterator[Case]:
-    """Yield what the classifier predicts for some of the images, in two batches."""
+    """Yield the classifier's predictions for CHECKED of the images, in two batches of different sizes."""
     rows = torch.arange(0, len(images), -(-len(images) // CHECKED))
     some = images.select(rows)
     classifier = classifier.to(hardware.device).to(memory_format=torch.channels_last)
@@ -67,7 +64,7 @@ def expected(classifier: Classifier, config: ImageConfig, images: Images, hardwa
 
 
 class OnnxClassifier(nn.Module):
-    """A classifier with its normalisation and temperature inside."""
+    """A classifier that also does its normalisation, and the softmax with its temperature."""
 
     def __init__(self, classifier: Classifier, normalisation: Normalisation, temperature: float = 1.0) -> None:
         super().__init__()
@@ -76,7 +73,7 @@ class OnnxClassifier(nn.Module):
         values = (normalisation.mean, normalisation.std)
         self.mean, self.std = (torch.tensor(numbers).mul(255)[:, None, None] for numbers in values)
 
-    def forward(self, pictures: Tensor) -> Tensor:  # which the file calls its input
+    def forward(self, pictures: Tensor) -> Tensor:  # torch.onnx matches the parameter's name with the input's
         """Map images, uint8 (batch, size, size, 3), to probabilities (batch, classes)."""
         images = pictures.permute(0, 3, 1, 2).float().sub(self.mean).div(self.std)
         return self.classifier(images).div(self.temperature).softmax(1)

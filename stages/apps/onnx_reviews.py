@@ -1,4 +1,4 @@
-"""A trained text model as one ONNX file."""
+"""Export a trained text model as one ONNX file."""
 
 import copy
 from collections.abc import Iterator
@@ -24,27 +24,24 @@ CHECKED = 256  # of the test reviews, evenly spread
 BATCH = 32  # reviews
 
 PREPROCESSING = (
-    "Replace in the text by each of tokenizer.replace_first (regular expression, replacement), lower-case it, replace "
-    "by each of tokenizer.replace, and split it on tokenizer.split (null: on white space). Of more than max_len words "
-    "keep the first max_len, or where keep is start_and_end the first max_len // 4 and from the end as many as are "
-    "missing to max_len. A word's id is its place in vocabulary, 0 if it is not there; a text of no words is one 0. "
-    "Input ids, int64 (batch, steps): a review a row, filled up with any id. Input lengths, int64 (batch,): how many "
-    "words each has. Output probabilities, float (batch, classes)."
+    "Apply each (regular expression, replacement) of tokenizer.replace_first to the text, lower-case it, apply those "
+    "of tokenizer.replace, and split it on tokenizer.split (null: on white space). If it has more than max_len words, "
+    "keep the first max_len; where keep is start_and_end, keep the first max_len // 4 and the last max_len - max_len "
+    "// 4. A word's id is its place in vocabulary, or 0 if it is not there. A text without words is one 0. Input ids, "
+    "int64 (batch, steps): one review per row, padded with any id. Input lengths, int64 (batch,): the number of words "
+    "of each review. Output probabilities, float (batch, classes)."
 )
 
 
 def export_text_model(artifacts: Path, name: str, path: Path, hardware: Hardware) -> tuple[int, float]:
-    """Write the model as ONNX; return on how many of the test reviews it was checked, and the largest difference.
-
-    Raises InputError where write_onnx does.
-    """
+    """Write the model as ONNX and check it on some test reviews; returns and raises as write_onnx does."""
     model, config = load_text_model(artifacts / name)
     about = {
         "model": config.model,
         "dataset": config.dataset,
         "preprocessing": PREPROCESSING,
         "classes": config.classes,
-        "tokenizer": spelled_out(config.tokenizer),
+        "tokenizer": tokenizer_rules(config.tokenizer),
         "max_len": config.max_len,
         "keep": config.keep,
         "vocabulary": read_vocabulary(artifacts / "vocab.parquet").words,
@@ -55,9 +52,9 @@ def export_text_model(artifacts: Path, name: str, path: Path, hardware: Hardware
     return write_onnx(path, OnnxTextModel(model, config.padding, config.temperature), inputs, free, about, cases)
 
 
-def spelled_out(tokenizer: str) -> dict[str, Any]:
-    """Return one_line and a tokenizer of text.words.tokens as regular expressions, for those without the code."""
-    breaks = [list(pair) for pair in REPLACEMENTS]  # as one_line
+def tokenizer_rules(tokenizer: str) -> dict[str, Any]:
+    """Return one_line and a tokenizer of text.words.tokens as regular expressions, for users without this code."""
+    breaks = [list(pair) for pair in REPLACEMENTS]  # they do what one_line does
     if tokenizer == "whitespace":
         return {"name": tokenizer, "replace_first": breaks, "replace": [], "split": " "}
     if tokenizer == "characters":
@@ -70,7 +67,7 @@ def spelled_out(tokenizer: str) -> dict[str, Any]:
 
 @torch.no_grad()
 def expected(model: nn.Module, config: TextConfig, reviews: Reviews, hardware: Hardware) -> Iterator[Case]:
-    """Yield what the model predicts for some of the reviews, in batches as it was trained with."""
+    """Yield the model's predictions for CHECKED of the reviews, padded as in training."""
     some = reviews.select(torch.arange(0, len(reviews), -(-len(reviews) // CHECKED)))
     model.to(hardware.device).eval()
     padded = ReviewBatches(some, BATCH, hardware, seed=None, padding=config.padding)
@@ -82,7 +79,10 @@ def expected(model: nn.Module, config: TextConfig, reviews: Reviews, hardware: H
 
 
 class OnnxTextModel(nn.Module):
-    """A model with its padding and temperature inside: whatever follows the words of a review is ignored."""
+    """A model that also does its padding, and the softmax with its temperature.
+
+    Ids after a review's words are ignored.
+    """
 
     def __init__(self, model: nn.Module, padding: Padding, temperature: float = 1.0) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class OnnxTextModel(nn.Module):
 
 
 class DenseTextCNN(nn.Module):
-    """A TextCNN by its convolutions over all windows, which ONNX can express."""
+    """A TextCNN that computes its convolutions over all windows, which ONNX can express."""
 
     def __init__(self, model: TextCNN) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class DenseTextCNN(nn.Module):
 
 
 def with_onnx_cells(model: nn.Module) -> nn.Module:
-    """Return a copy whose plain recurrent layers are ONNX's own; torch.onnx would unroll them, for one length alone."""
+    """Return a copy with each nn.RNN replaced by ONNX's operator. torch.onnx would unroll it for one fixed length."""
     model = copy.deepcopy(model)
     for part in list(model.modules()):
         for name, child in part.named_children():
@@ -126,7 +126,7 @@ def with_onnx_cells(model: nn.Module) -> nn.Module:
 
 
 class OnnxRNN(nn.Module):
-    """An nn.RNN of one layer and one direction as ONNX's operator RNN: to be translated, torch cannot run it."""
+    """An nn.RNN of one layer and one direction as ONNX's operator RNN. It can be exported, but torch cannot run it."""
 
     def __init__(self, layer: nn.RNN) -> None:
         super().__init__()

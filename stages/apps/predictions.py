@@ -1,4 +1,4 @@
-"""What trained models predict for examples from outside: a line for people, a JSON object for programs."""
+"""Predictions for the user's examples, printed as lines of text or as JSON."""
 
 import json
 import sys
@@ -20,12 +20,12 @@ class Example(Protocol):
 
     @property
     def summary(self) -> str:
-        """One line by which a person recognises it."""
+        """A short line of text."""
         ...
 
     @property
     def source(self) -> dict[str, Any]:
-        """What identifies it in JSON."""
+        """The keys that identify it in JSON."""
         ...
 
 
@@ -33,7 +33,7 @@ class Prediction(NamedTuple):
     """What each model predicts for one example."""
 
     models: dict[str, dict[str, float]]  # model -> class -> probability
-    warning: str | None = None  # why it means little
+    warning: str | None = None  # why they are not reliable
 
 
 class Models(Protocol):
@@ -57,13 +57,13 @@ def top_class(probabilities: Mapping[str, float]) -> str:
 
 
 def as_line(example: Example, prediction: Prediction) -> str:
-    """Return `model: class (probability)` of each model and the example's summary, with tabs between."""
+    """Return `model: class (probability)` for each model, and the example's summary, separated by tabs."""
     found = {model: (" ".join(top_class(row).split()), max(row.values())) for model, row in prediction.models.items()}
     return "\t".join([*(f"{model}: {name} ({value:.3f})" for model, (name, value) in found.items()), example.summary])
 
 
 def as_json(example: Example, prediction: Prediction) -> str:
-    """Return a JSON object in one line: the example's source, and each model's class and probabilities."""
+    """Return a JSON object on one line: the example's source, and each model's class and probabilities."""
     models = {
         model: {"class": top_class(row), "probabilities": {name: round(value, 6) for name, value in row.items()}}
         for model, row in prediction.models.items()
@@ -73,19 +73,19 @@ def as_json(example: Example, prediction: Prediction) -> str:
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield lists of `size` items, the last one of what is left."""
+    """Yield lists of `size` items; the last one may be shorter."""
     items = iter(items)
     while batch := list(islice(items, size)):
         yield batch
 
 
-@hidden()  # a progress bar for each batch would be noise
+@hidden()  # no progress bar for each batch
 def print_predictions(
     examples: Iterable[Example | InputError], models: Models, form: Callable[[Example, Prediction], str]
 ) -> bool:
-    """Print a line an example as soon as its batch is done; return whether all examples could be read.
+    """Print one line per example as soon as its batch is done; return whether all examples could be read.
 
-    Standard error gets the InputError of each that could not, warnings, and after more than one batch the speed.
+    Standard error gets the errors, the warnings, and after more than one batch the speed.
     """
     start, done, refused = time.perf_counter(), 0, 0
     for batch in batched(examples, models.batch_size):

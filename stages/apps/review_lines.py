@@ -1,4 +1,4 @@
-"""Reviews from outside: texts, files of a review a line, and tables; one line or row is in memory at a time."""
+"""Read the user's reviews: texts, files of one review per line, and tables. One line or row is in memory at a time."""
 
 import codecs
 import sys
@@ -22,7 +22,7 @@ MAX_LINE_BYTES = 1 << 20  # seventy times the longest real review
 @dataclass(frozen=True)
 class Review:
     text: str
-    file: str | None = None  # where it was read; None: it was an argument
+    file: str | None = None  # None: it was an argument
     line: int | None = None  # of the file, from 1
 
     @property
@@ -35,10 +35,10 @@ class Review:
 
 
 def each_review(arguments: list[str], column: str = "text", form: Form = FOUND_OUT) -> Iterator[Review | InputError]:
-    """Yield the reviews in arguments, texts and names of files; without any, in standard input, a line each.
+    """Yield the reviews in arguments, which are texts and files; without arguments, the lines of standard input.
 
-    `column` has the texts of a table, and `form` says how it is written. What cannot be read is yielded as its
-    InputError, and the rest follows.
+    `column` is the column of a table's texts, `form` says how the table is written. What cannot be read is yielded as
+    an InputError.
     """
     if not arguments:
         yield from read_lines(sys.stdin.buffer, "standard input")
@@ -66,7 +66,7 @@ def _read_file(file: str) -> Iterator[Review | InputError]:
             elif b"\r" in start.rstrip(b"\r") and b"\n" not in start:
                 yield InputError(f"{file}: its lines end in carriage returns alone; save it with line feeds")
             elif kind := other_kind(start):
-                yield InputError(f"{file}: {kind[0]}; expected text, a review a line")
+                yield InputError(f"{file}: {kind[0]}; expected text, one review per line")
             else:
                 yield from read_lines(stream, file)
     except InputError as problem:
@@ -98,11 +98,11 @@ def _read_table(file: str, column: str, form: Form) -> Iterator[Review | InputEr
 
 
 def read_lines(stream: BinaryIO, file: str) -> Iterator[Review | InputError]:
-    """Yield the reviews of a stream of UTF-8, a line each."""
+    """Yield the reviews of a stream of UTF-8, one per line."""
     for number, line in enumerate(_lines(stream), 1):
         place = f"{file}, line {number}"
         if line is None:
-            yield InputError(f"{place}: more than {MAX_LINE_BYTES:,} bytes; expected a review a line")
+            yield InputError(f"{place}: more than {MAX_LINE_BYTES:,} bytes; expected one review per line")
         else:
             yield _review(line, place, file, number)
 

@@ -1,4 +1,4 @@
-"""Texts to classes and probabilities, by trained models alone."""
+"""The trained text models, and their predictions for the user's reviews."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ from stages.text.words.vocabulary import read_vocabulary
 
 
 class ReviewModels:
-    """The trained models of these names, from the folder that dvc repro fills; the ensemble needs all of them."""
+    """The trained models called `names`, from the folder that dvc repro fills. The ensemble needs all text models."""
 
     examples = "reviews"
     batch_size = EVAL_BATCH
@@ -43,7 +43,7 @@ class ReviewModels:
         reviews_by_reading: dict[tuple[str, int, str], Reviews] = {}
         for name, (model, config) in self.models.items():
             reading = (config.tokenizer, config.max_len, config.keep)
-            if reading not in reviews_by_reading:  # most models read alike
+            if reading not in reviews_by_reading:  # usually the same for all models
                 reviews_by_reading[reading] = self.encode(texts, config)
             reviews = reviews_by_reading[reading]
             batches = ReviewBatches(reviews, EVAL_BATCH, self.hardware, seed=None, padding=config.padding)
@@ -71,7 +71,7 @@ class ReviewModels:
 
 
 def _warnings(texts: list[str], reviews: Reviews) -> Iterator[str | None]:
-    """Yield for each text what to say where most of its words are unknown: its prediction means little."""
+    """Yield for each text a warning if most of its words are unknown, else None."""
     before = torch.nn.functional.pad((reviews.ids == UNK_INDEX).cumsum(0), (1, 0))  # unknown words before each word
     counts = zip(before[reviews.offsets].diff().tolist(), reviews.offsets.diff().tolist(), strict=True)
     for text, (unknown, words) in zip(texts, counts, strict=True):

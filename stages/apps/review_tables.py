@@ -1,4 +1,4 @@
-"""Reviews in Parquet files, predicted a row group at a time by the engine that params.yaml names."""
+"""Predict reviews in Parquet files, one row group at a time, by the engine of params.yaml."""
 
 from collections.abc import Iterator
 from functools import lru_cache, partial
@@ -43,7 +43,7 @@ class PredictedReview(NamedTuple):
 
 
 class WorkersModels:
-    """Stands in for models whose predictions the engine's workers have made."""
+    """Takes the place of ReviewModels for reviews that the engine's workers have predicted already."""
 
     examples = "reviews"
     batch_size = EVAL_BATCH
@@ -63,9 +63,9 @@ def are_tables(arguments: list[str]) -> bool:
 def predict_tables(
     files: list[str], column: str, artifacts: Path, names: list[str], device: str, engine: "Engine"
 ) -> Iterator[PredictedReview | InputError]:
-    """Yield the reviews of Parquet files with the predictions of the models of these names, in the rows' order.
+    """Yield the reviews of Parquet files, in order, with the predictions of the models called `names`.
 
-    `column` has the texts. What cannot be read is yielded as its InputError, and the rest follows.
+    `column` is the column of the texts. What cannot be read is yielded as an InputError.
     """
     models = {
         "column": column,
@@ -78,8 +78,8 @@ def predict_tables(
         rows = count(1)
         try:
             _check_column(Path(file), column)
-            # A row group is work enough to start workers for
-            for part in each_row_group(Path(file), partial(predict_row_group, **models), engine, few=1):
+            # Predicting a row group takes longer than starting workers
+            for part in each_row_group(Path(file), partial(predict_row_group, **models), engine, inline_limit=1):
                 for (text, prediction), row in zip(part, rows):  # noqa: B905, rows have no end
                     found = PredictedReview(Review(text, file, row), prediction) if prediction else None
                     yield found or InputError(f"{file}, row {row} is empty; expected a review")
@@ -88,7 +88,7 @@ def predict_tables(
 
 
 def _check_column(file: Path, column: str) -> None:
-    """Raise InputError unless a column of this name is there, and holds strings of whatever type."""
+    """Raise InputError unless the column exists and holds strings of any type."""
     try:
         schema = pq.read_schema(file)
     except (OSError, pa.ArrowException) as problem:
@@ -106,7 +106,7 @@ def predict_row_group(
 ) -> list[tuple[str, Prediction | None]]:
     """Return the texts of a row group and their predictions, None for an empty text.
 
-    `run` differs from command to command: a cluster's worker outlives them, and the models may have changed.
+    `run` is different for each command. A cluster's worker keeps its models in memory, and they may have changed.
     """
     (table,) = read_row_groups(path, [column], [group])
     try:
@@ -122,4 +122,4 @@ def predict_row_group(
 
 @lru_cache(maxsize=1)
 def _models(artifacts: Path, names: tuple[str, ...], device: str, run: str) -> ReviewModels:
-    return ReviewModels(artifacts, names, prepare(device, "fp32", threads=1))  # a core for each worker
+    return ReviewModels(artifacts, names, prepare(device, "fp32", threads=1))  # one core per worker

@@ -1,7 +1,7 @@
-"""params.yaml as validated sections. `sentidog check` reports what is wrong with the file.
+"""The sections of params.yaml, and their validation; also the command `sentidog check`.
 
-No value that determines a result has a default here: this module can refuse a file but never change a result, so no
-stage lists it among its deps.
+No section has a default that determines a result. So this module can refuse a file, but not change a result, and no
+stage has it among its deps.
 """
 
 import argparse
@@ -147,14 +147,14 @@ class Section(BaseModel):
 
 
 class OtherFile(Section):
-    """A mirror with another file than its neighbours, and therefore its own hash and size."""
+    """A mirror that has another file than the mirrors before it, with its own hash and size."""
 
     url: Address
     hash: HashOrNull
     size: CountOrNull
 
 
-# The tags stand in pydantic's error locations, where _describe drops them.
+# pydantic puts the tags into the locations of its errors; _describe removes them
 UrlEntry = Annotated[
     Annotated[Address, Tag("<address>")] | Annotated[OtherFile, Tag("<file>")],
     Discriminator(lambda value: "<file>" if isinstance(value, dict | OtherFile) else "<address>"),
@@ -177,7 +177,7 @@ class Datasets(Section):
 
 
 class OwnSource(Section):
-    """A file of the user's. DVC watches the one path in `urls`, which therefore is no address: that is `download`."""
+    """A file of the user. DVC watches the path in `urls`; an http(s) address goes into `download` instead."""
 
     urls: Annotated[
         list[str],
@@ -221,7 +221,7 @@ class Sources(Section):
 
 
 class Own(Section):
-    """Where the user's own data are, and how they are read."""
+    """The user's own data: their paths, and how to read them."""
 
     reviews: FilePath
     text: Column
@@ -264,7 +264,7 @@ class Compute(Section):
 
 
 class Training(Compute):
-    """What every training section holds."""
+    """The params that all training sections have."""
 
     seed: Seed
     epochs: Count
@@ -410,15 +410,15 @@ def load_params(path: Path = PARAMS) -> Params:
 
 
 def load_engine() -> Engine:
-    """Return the section engine, or this machine's cores where there is no params.yaml: predict works without one."""
+    """Return the section engine. Without a params.yaml, which predict does not need, return this machine's cores."""
     if PARAMS.exists():
         return load_params().engine
     return Engine(backend="loky", workers=None, address=None)
 
 
 def _describe(error: Any) -> str:
-    """One problem in a line: path, what was found, what is allowed."""
-    # In a list, the location names the tag of the union after the index: leave it out
+    """Return one problem as a line: path, what was found, what is allowed."""
+    # In a list, the location has the union's tag after the index: leave it out
     parts: list[Any] = [None, *error["loc"]]
     place = [key for before, key in pairwise(parts) if not isinstance(before, int)]
     shown = [key if (key := str(part)) and key.isprintable() else repr(key) for part in place]
@@ -437,7 +437,7 @@ def _describe(error: Any) -> str:
 
 
 def _look_up(place: list[str | int]) -> tuple[type[Section], FieldInfo | None]:
-    """Return the innermost section on the way to `place`, and the field there, if there is one."""
+    """Return the innermost section on the path `place`, and the field at its end, if there is one."""
     section: type[Section] = Params
     field = None
     for key in place:

@@ -1,4 +1,7 @@
-"""A user's folder of what all experiments share: downloads, sample archives, checkpoints; and how it is keyed."""
+"""The cache folder that all experiments share: downloads, sample archives, checkpoints.
+
+`running_code` is the part of its keys that changes with the code.
+"""
 
 import hashlib
 import os
@@ -12,18 +15,18 @@ from filelock import FileLock, Timeout
 
 from stages.core.files import InputError
 
-LIBRARIES = ("numpy", "PIL", "pyarrow", "torch", "torchvision", "torchtext")  # whose releases may change results
+LIBRARIES = ("numpy", "PIL", "pyarrow", "torch", "torchvision", "torchtext")  # a new release of one may change results
 
 
 def cache_folder() -> Path:
-    """Return $SENTIDOG_CACHE, or this system's place for a user's cache."""
+    """Return $SENTIDOG_CACHE, or else the system's default folder for a user's cache."""
     folder = os.environ.get("SENTIDOG_CACHE")
     return Path(folder).expanduser() if folder else platformdirs.user_cache_path("sentidog")
 
 
 @contextmanager
 def cache_errors() -> Iterator[None]:
-    """Turn an OSError into an InputError about this folder; only its errors may be raised inside."""
+    """Turn an OSError into an InputError about the cache folder. The block may raise no OSError about anything else."""
     try:
         yield
     except OSError as problem:
@@ -36,7 +39,7 @@ def cache_errors() -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path, waiting: str) -> Iterator[None]:
-    """Hold a lock; log `waiting` first if another process holds it."""
+    """Hold the lock `path` inside the block; log `waiting` if another process holds it."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
@@ -50,9 +53,9 @@ def locked(path: Path, waiting: str) -> Iterator[None]:
 
 
 def running_code() -> dict[str, str]:
-    """Return what computes results in this process: every loaded module of this project by its hash, and libraries.
+    """Return the hash of every loaded module of this project, and the versions of the loaded LIBRARIES.
 
-    Call it after all imports. Part of the key of whatever the cache holds that was computed here.
+    It is part of the key of everything in the cache that was computed here. Call it after all imports.
     """
     modules = {
         name: hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()

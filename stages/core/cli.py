@@ -21,14 +21,14 @@ try:
 except ImportError:  # Windows has none
     resource = None
 
-# An idle OpenMP thread yields its core after a short spin. By default it spins for milliseconds, and a busy neighbour
-# makes two threads on two cores ten times as slow. torch reads this when it is loaded, hence here.
+# Make idle OpenMP threads yield their core after a short spin. By default they spin for milliseconds: beside another
+# busy process, two threads on two cores are then ten times as slow. Set here, because torch reads it when it is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "4000")
 
-# Errors of a write that come from the disk, never from a bug here
+# Errors that are due to the disk or its permissions, not to a bug
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
-ending = ExitStack()  # closed when the script has done its work: workers end here
+ending = ExitStack()  # closed after `main`: callbacks that shut workers down
 
 
 def run(main: Callable[..., dict[str, Any] | None], writes_cost: bool = True) -> None:
@@ -45,14 +45,14 @@ def run(main: Callable[..., dict[str, Any] | None], writes_cost: bool = True) ->
     with exit_on_error():
         details = main(*(getattr(arguments, name) for name in names))
         if arguments.cost and writes_cost:
-            ending.close()  # the CPU seconds of workers count once they have ended
+            ending.close()  # a worker's CPU seconds are counted only after it has ended
             write_json(arguments.cost, {**cost(), **(details or {})})
 
 
 def cost() -> dict[str, float]:
-    """Return wall-clock seconds, CPU seconds, and peak memory in MB where the system tells it.
+    """Return wall-clock seconds, CPU seconds, and on systems that report it the peak memory in MB.
 
-    Child processes that have ended are included: the sum of all CPU seconds, the memory of the largest process.
+    Child processes that have ended are included. CPU seconds are summed; memory is that of the largest process.
     """
     found = {"seconds": round(time.perf_counter() - _BEGAN, 2), "cpu_seconds": round(sum(os.times()[:4]), 2)}
     if resource:
@@ -72,7 +72,7 @@ def exit_on_error() -> Iterator[None]:
     """
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure:
-        reconfigure(errors="backslashreplace")  # as standard error has it from the start
+        reconfigure(errors="backslashreplace")  # standard error's default
     try:
         yield
     except InputError as problem:

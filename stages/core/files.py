@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: Parquet tables, JSON, CSV; and the one error that users see."""
+"""Read and write Parquet, JSON and CSV files. Writes are atomic. InputError is the one error that users see."""
 
 import json
 import os
@@ -34,8 +34,8 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as problem:
-        if problem.errno is not None:  # without a number its text is complete
-            problem.filename = problem.filename or str(path)  # a failed write does not name the file
+        if problem.errno is not None:  # an OSError without a number has a complete message
+            problem.filename = problem.filename or str(path)  # a failed write does not name its file
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -67,7 +67,7 @@ def write_csv(path: Path, table: pa.Table) -> None:
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Raises InputError if the file is missing, is not Parquet or lacks one of `columns`."""
-    with _opened(path) as file:  # not pq.read_table, which imports pyarrow.dataset
+    with _opened(path) as file:  # not pq.read_table, which also imports pyarrow.dataset
         names = file.schema_arrow.names if columns is None else columns
         _check_columns(file, names)
         return file.read(names).select(names)

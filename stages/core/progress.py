@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, a few plain lines in a log."""
+"""Progress as a bar on a terminal, or as a few plain lines in a log."""
 
 import math
 import sys
@@ -9,8 +9,8 @@ from typing import Any
 from tqdm import tqdm
 
 DELAY = 2.0  # seconds before a bar appears
-LOG_INTERVAL = 10.0  # least seconds between two lines of a log
-LOG_STEPS = 10  # most lines of a log
+LOG_INTERVAL = 10.0  # seconds between two lines of a log, at least
+LOG_STEPS = 10  # lines of a log, at most
 
 _hidden = False
 
@@ -30,7 +30,7 @@ class _Lines:
     """A stream for tqdm that writes each state of the bar on a line of its own."""
 
     def write(self, text: str) -> None:
-        # tqdm writes "\r" and the bar to redraw it; everything else only moves the cursor
+        # tqdm redraws the bar by "\r" and its text; anything else that it writes only moves the cursor
         if text.startswith("\r") and text.strip():
             sys.stderr.write(text.strip() + "\n")
 
@@ -50,8 +50,8 @@ def progress(
     """Return a tqdm bar on stderr: iterate over it, or call its `update`."""
     options: dict[str, Any] = {"file": sys.stderr}
     if not sys.stderr.isatty():
-        # tqdm prints when both the interval and the steps have passed. Without an endless maxinterval its monitor
-        # thread would print in between
+        # tqdm prints when both mininterval and miniters have passed. With a finite maxinterval its monitor thread would
+        # also print in between
         steps = max(1, math.ceil((total or 0) / LOG_STEPS))
         options = {"file": _Lines(), "mininterval": LOG_INTERVAL, "maxinterval": math.inf}
         options |= {"miniters": steps, "ascii": True}

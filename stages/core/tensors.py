@@ -1,4 +1,4 @@
-"""Tensors on disk as safetensors: nothing in them can run, the same tensors give the same bytes."""
+"""Tensors on disk as safetensors. Such a file cannot execute code, and the same tensors give the same bytes."""
 
 import json
 import os
@@ -17,22 +17,22 @@ from safetensors import SafetensorError, safe_open
 from stages.core.files import replacing, unreadable
 
 if TYPE_CHECKING:
-    import torch  # at run time only where tensors are read or written: stages that only use arrays start without it
+    import torch  # at run time it is imported only to read or write tensors: stages of arrays start without it
 
-_DTYPES = {"int64": "I64", "float32": "F32", "int32": "I32"}  # NumPy's names -> safetensors', in its files' order
+_DTYPES = {"int64": "I64", "float32": "F32", "int32": "I32"}  # NumPy's names -> safetensors', in the order it sorts by
 
 
 def write_tensors(path: Path, tensors: "dict[str, torch.Tensor]", about: dict[str, Any] | None = None) -> None:
-    """Write `tensors`, with `about`, any JSON value, in the file's metadata."""
+    """Write `tensors`, and `about` as JSON in the file's metadata."""
     from safetensors.torch import save_file
 
     dense = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        # One key: safetensors keeps several in no fixed order.
+        # A single key, because safetensors writes several keys in no fixed order
         metadata = {"about": json.dumps(about or {}, ensure_ascii=False)}
         try:
             save_file(dense, temporary, metadata)
-            temporary.chmod(0o644)  # safetensors leaves 0o600, which shuts out a team's other users
+            temporary.chmod(0o644)  # safetensors leaves 0o600, which other users of a shared folder cannot read
         except SafetensorError as problem:
             if failed := re.search(r"\(os error (\d+)\)", str(problem)):
                 raise OSError(int(failed[1]), os.strerror(int(failed[1]))) from problem
@@ -40,9 +40,9 @@ def write_tensors(path: Path, tensors: "dict[str, torch.Tensor]", about: dict[st
 
 
 def write_in_parts(path: Path, parts: Iterable[dict[str, np.ndarray]], about: dict[str, Any]) -> dict[str, int]:
-    """Write the same bytes as write_tensors would for the parts joined along their rows; hold one part at a time.
+    """Write the bytes that write_tensors would write for the concatenated parts, with one part in memory at a time.
 
-    All parts have the same names. Returns how many rows each tensor has.
+    The parts are concatenated along their first axis. Returns the number of rows of each tensor.
     """
     with replacing(path) as temporary, ExitStack() as stack:
         files: dict[str, IO[bytes]] = {}
@@ -74,7 +74,7 @@ def write_in_parts(path: Path, parts: Iterable[dict[str, np.ndarray]], about: di
 
 
 def read_tensors(path: Path) -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":
-    """Return the tensors, on the CPU, and what the file says about them; raises InputError if it is damaged."""
+    """Return the tensors, on the CPU, and `about` from the metadata; raises InputError if the file is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))

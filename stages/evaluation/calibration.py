@@ -1,4 +1,4 @@
-"""Whether a model's probabilities can be trusted: of predictions made with confidence .8, .8 should be right."""
+"""Calibration of a model's probabilities: of the predictions with confidence .8, a fraction of .8 should be right."""
 
 import numpy as np
 
@@ -24,6 +24,9 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str,
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the expected calibration error: the mean distance of confidence and accuracy over the bins (Guo 2017)."""
+    """Return the expected calibration error (Guo et al. 2017): the mean of |confidence - accuracy| over the examples.
+
+    probabilities (examples, classes), labels (examples,). Confidence and accuracy are those of the example's bin.
+    """
     points = reliability(probabilities, labels)
     return sum(point["count"] * abs(point["confidence"] - point["accuracy"]) for point in points) / len(labels)

@@ -1,4 +1,4 @@
-"""Several models on the same examples: whether one is really better."""
+"""Paired comparison of models on the same examples."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -9,7 +9,7 @@ from scipy.stats import binomtest, norm
 
 
 def compare_pairs(correct: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Return the gain of each model over each that stands before it; correct: model -> bool (examples,)."""
+    """Return the gain of each model over each of the models before it; correct: model -> bool (examples,)."""
     return [
         {"model": model, "baseline": baseline, **gain(correct[model], correct[baseline])}
         for baseline, model in combinations(correct, 2)
@@ -17,7 +17,7 @@ def compare_pairs(correct: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
 
 
 def gain(correct: np.ndarray, baseline: np.ndarray) -> dict[str, float]:
-    """Return by how much accuracy is higher than a baseline's, its 95 % paired interval, and McNemar's exact p.
+    """Return the gain in accuracy over a baseline, its 95 % paired interval, and McNemar's exact p.
 
     correct, baseline: bool (examples,), on the same examples. The interval is Bonett and Price's adjusted Wald
     interval (2012). p is the probability of a difference as large or larger if the models were equally good.

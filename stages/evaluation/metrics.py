@@ -1,4 +1,4 @@
-"""How good a classifier is, on a test split that nothing was chosen by."""
+"""Metrics of a classifier on the test split."""
 
 from typing import Any
 
@@ -8,18 +8,19 @@ from scipy.stats import binomtest
 from stages.evaluation.calibration import calibration_error
 
 HEADLINE = ("accuracy", "ci_low", "ci_high", "loss", "f1", "roc_auc", "ece")  # the columns of `dvc metrics show`
-ROC_POINTS = 500  # of a curve; 25,000 thresholds look the same
+ROC_POINTS = 500  # per curve, at most: a plot of more looks the same
 
 
 def measure(probabilities: np.ndarray, labels: np.ndarray, loss: float, classes: list[str]) -> dict[str, Any]:
-    """Return accuracy with its 95 % Wilson interval, and the other figures of a classifier.
+    """Return a classifier's metrics.
 
-    They are loss, F1, ROC AUC, expected calibration error, precision, recall, and each class's recall.
+    They are accuracy with its 95 % Wilson interval, loss, F1, ROC AUC, expected calibration error, precision, recall,
+    and each class's recall.
 
-    probabilities (examples, classes), labels (examples,). Of two classes the second is the positive one; of more,
+    probabilities (examples, classes), labels (examples,). With two classes the second is the positive one. With more,
     F1, ROC AUC, precision and recall are means over the classes, each against the rest.
     """
-    # Here: the report imports this module for `accuracy` alone
+    # Imported here, because it is slow and the report needs `accuracy` alone
     from sklearn.metrics import precision_recall_fscore_support, recall_score, roc_auc_score
 
     predicted = probabilities.argmax(1)
@@ -41,35 +42,35 @@ def measure(probabilities: np.ndarray, labels: np.ndarray, loss: float, classes:
 
 
 def headline(figures: dict[str, Any]) -> dict[str, float]:
-    """Return what a model's metrics file holds: the same few columns for every model."""
+    """Return the figures for a model's metrics file, the same for every model."""
     return {name: figures[name] for name in HEADLINE}
 
 
 def accuracy(correct: np.ndarray) -> dict[str, float]:
-    """Return the share of `correct`, bool (examples,), with its 95 % Wilson interval."""
+    """Return the accuracy and its 95 % Wilson interval; correct: bool (examples,)."""
     count = int(correct.sum())
     interval = binomtest(count, len(correct)).proportion_ci(method="wilson")
     return {"accuracy": count / len(correct), "ci_low": interval.low, "ci_high": interval.high}
 
 
-def as_text(figures: dict[str, Any]) -> str:
+def accuracy_text(figures: dict[str, Any]) -> str:
     return "{accuracy:.4f} (95 % interval {ci_low:.4f} to {ci_high:.4f})".format(**figures)
 
 
 def roc(scores: np.ndarray, positive: np.ndarray) -> list[dict[str, float]]:
-    """Return at most ROC_POINTS points of the curve of `scores` (examples,) against `positive` bool (examples,)."""
+    """Return at most ROC_POINTS points of the ROC curve of `scores` (examples,) and `positive`, bool (examples,)."""
     return _points(*_thinned_roc(scores, positive))
 
 
 def mean_roc(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str, float]]:
-    """Return at most ROC_POINTS points of the mean of the classes' curves, each class against the rest.
+    """Return at most ROC_POINTS points of the mean of the classes' ROC curves, each class against the rest.
 
     probabilities (examples, classes), labels (examples,). Its area is the mean of the classes' areas, as in `measure`.
     """
     curves = [_thinned_roc(scores, labels == number) for number, scores in enumerate(probabilities.T)]
     x = np.unique(np.concatenate([curve[0] for curve in curves]))
     before, after = np.zeros(len(x)), np.zeros(len(x))
-    for false_positive, true_positive in curves:  # where a curve goes straight up it has two values
+    for false_positive, true_positive in curves:  # a vertical step of a curve has two values, before and after
         before += np.interp(-x[::-1], -false_positive[::-1], true_positive[::-1])[::-1] / len(curves)
         after += np.interp(x, false_positive, true_positive) / len(curves)
     return _points(*_thinned(x.repeat(2), np.stack([before, after], 1).ravel()))
@@ -85,7 +86,7 @@ def _thinned_roc(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, 
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if len(x) <= ROC_POINTS:
         return x, y
-    # Even steps along the curve's length, as a plot shows it
+    # Points at equal distances along the plotted curve
     length = np.append(0, np.cumsum(np.hypot(np.diff(x), np.diff(y))))
     keep = np.unique(np.searchsorted(length, np.linspace(0, length[-1], ROC_POINTS)))
     return x[keep], y[keep]

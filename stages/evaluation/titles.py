@@ -1,4 +1,4 @@
-"""The models by name, with their titles for people, in the order in which they are shown."""
+"""The models' names and titles, in the order in which they are shown."""
 
 TEXT_MODELS = {"linear": "Linear", "birnn": "BiRNN", "textcnn": "TextCNN"}
 ENSEMBLE = "ensemble"  # the mean of the text models' probabilities

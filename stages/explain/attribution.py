@@ -1,4 +1,4 @@
-"""What a prediction for a review rests on, whatever the model."""
+"""The attribution of a prediction to the words of a review: one type for all text models."""
 
 from typing import NamedTuple
 
@@ -7,17 +7,17 @@ from torch import Tensor
 
 
 class Ngram(NamedTuple):
-    """Words that follow each other in a review, and what they add together."""
+    """Consecutive words of a review, and their common contribution."""
 
-    start: int  # place of the first word, where they first occur
+    start: int  # position of the first word, at the n-gram's first occurrence
     size: int  # number of words
     added: float
 
 
 class Attribution(NamedTuple):
-    """The attributions to a class's margin sum to the difference of `margin` and `baseline`."""
+    """The attributions of a class's margin to the words. They sum to `margin` - `baseline`."""
 
-    words: Tensor  # fp32 (words,), on the CPU: what each word that was read adds to the margin
+    words: Tensor  # fp32 (words,), on the CPU: what each word adds to the margin, of the words that the model read
     margin: float  # of the review
     baseline: float  # the margin without words: of zero vectors, or of no n-gram
     ngrams: list[Ngram]  # those that add most, the strongest first; empty if the model has none

@@ -1,4 +1,4 @@
-"""Where a network finds the class that it predicts: Grad-CAM, Selvaraju et al. 2017."""
+"""Grad-CAM (Selvaraju et al. 2017): heat maps of the parts of an image that speak for the predicted class."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ from stages.vision.networks import Classifier
 
 
 def heat_maps(classifier: Classifier, config: ImageConfig, images: Images, hardware: Hardware) -> Tensor | None:
-    """Return where each image speaks for its predicted class: fp32 (images, size, size), on the CPU.
+    """Return a heat map of each image for its predicted class: fp32 (images, size, size), on the CPU.
 
-    0: nothing there speaks for it, 1: the most in this image. A map covers what the network sees, the central view.
-    None for a vision transformer: it gathers everything in one token, and its last layer has no positions.
+    0: nothing there speaks for the class, 1: the maximum of this image. A map covers the central view, which the
+    network sees. None for a vision transformer: it classifies by one token, which has no position.
     """
     if isinstance(classifier.network, VisionTransformer):
         return None
@@ -31,9 +31,9 @@ def heat_maps(classifier: Classifier, config: ImageConfig, images: Images, hardw
 
 
 def grad_cam(network: nn.Module, images: Tensor) -> Tensor:
-    """Return maps (batch, size, size) of normalised images (batch, 3, size, size), for the classes it predicts.
+    """Return heat maps (batch, size, size) of normalised images (batch, 3, size, size), for the predicted classes.
 
-    They are made at the last layer whose output (batch, channels, height, width) has more than one position.
+    They are computed at the last layer whose output (batch, channels, height, width) has more than one position.
     """
     last: list[Tensor] = []
 
@@ -44,7 +44,7 @@ def grad_cam(network: nn.Module, images: Tensor) -> Tensor:
     hooks = [module.register_forward_hook(keep) for module in network.modules()]
     try:
         with torch.enable_grad():
-            logits = network(images.requires_grad_()).float()  # the images' gradient, so that a frozen network has one
+            logits = network(images.requires_grad_()).float()  # requires_grad, for networks with frozen weights
             (gradient,) = torch.autograd.grad(logits.amax(1).sum(), last)
     finally:
         for hook in hooks:

@@ -1,4 +1,4 @@
-"""How much each word of a review adds to a class: integrated gradients, Sundararajan et al. 2017."""
+"""Integrated gradients (Sundararajan et al. 2017): how much each word of a review adds to a class's margin."""
 
 from collections.abc import Iterator
 
@@ -13,9 +13,9 @@ from stages.inference.config import TextConfig
 from stages.inference.device import Hardware
 from stages.text.special import PAD_INDEX, UNK_INDEX
 
-POINTS = 32  # of the integral between baseline and review: the sum is right to .2 %, with 16 to 4 %
-WORDS_PER_PASS = 1 << 14  # of all points together: it bounds the memory that a long review takes
-SPECIAL = max(UNK_INDEX, PAD_INDEX) + 1  # rows of an embedding before the first word's
+POINTS = 32  # of the quadrature: the attributions sum to the difference within .2 %, with 16 points within 4 %
+WORDS_PER_PASS = 1 << 14  # words times points, which bounds the memory for a long review
+SPECIAL = max(UNK_INDEX, PAD_INDEX) + 1  # rows of an embedding before that of the first word
 
 
 def integrated_gradients(
@@ -23,8 +23,8 @@ def integrated_gradients(
 ) -> Attribution:
     """Return what the words of a review, ids (words,), add to the margin of class `target`.
 
-    The baseline is as many words with zero vectors. `model` is on the hardware's device. Words beyond the config's
-    `pad_to` are not read. Padding gets no attribution: where it is not masked, the baseline has it too.
+    The baseline is a review of equal length whose vectors are zeros. `model` is on the hardware's device. Words beyond
+    the config's `pad_to` are not read. Padding gets zero attribution: if it is not masked, the baseline has it too.
     """
     model.eval()
     pad_to = config.padding.pad_to
@@ -62,15 +62,16 @@ def _margins(
     target: int,
     hardware: Hardware,
 ) -> Tensor:
-    """Return the margins (reviews,) of reviews given as vectors (reviews, steps, dim), for each embedding.
+    """Return the margins (reviews,) of reviews given as vectors (reviews, steps, dim), by the name of the embedding.
 
-    The vectors replace the embedding's rows, one row for each word of each review: the model needs no second input.
+    The vectors replace the rows of the embedding, one row for each word of each review. So the model's interface,
+    which takes ids, needs no change.
     """
     weights = {name: torch.cat([tables[name][:SPECIAL], vectors.flatten(0, 1)]) for name, vectors in reviews.items()}
     count, steps = next(iter(reviews.values())).shape[:2]
     ids = SPECIAL + torch.arange(count * steps, device=hardware.device).view(count, steps)
     lengths = torch.full((count,), steps, device=hardware.device)
-    # cuDNN's recurrent layers compute no gradients in evaluation mode
+    # cuDNN is off, because its recurrent layers compute no gradients in evaluation mode
     with hardware.autocast(), torch.backends.cudnn.flags(enabled=False):
         logits = functional_call(model, weights, (ids, lengths)).float() / config.temperature  # (reviews, classes)
     return margins(logits, target)

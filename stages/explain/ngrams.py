@@ -1,4 +1,4 @@
-"""What the n-grams of a review add to a class in the linear model. It is exact: the model only adds."""
+"""The attribution of the linear model's predictions to n-grams and words. It is exact, because the model is a sum."""
 
 import torch
 from torch import Tensor
@@ -13,8 +13,7 @@ SHOWN = 8  # n-grams of a review
 def ngram_attribution(model: LinearModel, config: TextConfig, ids: Tensor, target: int) -> Attribution:
     """Return what the n-grams of a review, ids (words,), add to the margin of class `target`.
 
-    A word's attribution is its share of its n-grams': each is divided among all places where it occurs, and there
-    among its words.
+    An n-gram's contribution is divided equally among its occurrences, and each occurrence's among its words.
     """
     ids = ids.long().to(model.weight.device)
     features = model.features(ids[None], torch.tensor([len(ids)], device=ids.device))[:, 0]  # (sizes, words)
@@ -25,8 +24,8 @@ def ngram_attribution(model: LinearModel, config: TextConfig, ids: Tensor, targe
     words = torch.zeros(len(ids), device=ids.device)
     for place in model.sizes:
         inside = sizes + 1 >= place
-        share = added[inverse] / counts[inverse] / (sizes + 1)
-        words.index_add_(0, (starts + place - 1)[inside], share[inside])
+        part = added[inverse] / counts[inverse] / (sizes + 1)
+        words.index_add_(0, (starts + place - 1)[inside], part[inside])
     first = torch.full_like(distinct, len(ids)).scatter_reduce(0, inverse, starts, "amin")
     size = torch.zeros_like(distinct).scatter_reduce(0, inverse, sizes + 1, "amax")
     order = added.abs().argsort(descending=True, stable=True)[:SHOWN]
@@ -35,10 +34,10 @@ def ngram_attribution(model: LinearModel, config: TextConfig, ids: Tensor, targe
     return Attribution(words.cpu(), float(bias + added.sum()), float(bias), strongest)
 
 
-def weightiest(model: LinearModel, target: int, count: int) -> list[tuple[list[int], float]]:
-    """Return the `count` n-grams of most weight for class `target`, the words' indices and the weight of each.
+def top_ngrams(model: LinearModel, target: int, count: int) -> list[tuple[list[int], float]]:
+    """Return the word indices and the weight of the `count` n-grams with the largest weight for class `target`.
 
-    The weight is what the n-gram adds to the margin, times the square root of the number of n-grams.
+    The weight is what the n-gram adds to the margin, times the square root of the review's number of n-grams.
     """
     weight, features = margins(model.weight, target).sort(descending=True, stable=True)
     pairs = zip(features[:count].tolist(), weight[:count].tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""How much each word of a review adds to a class, for any text model."""
+"""Attribution for any text model: exact for the linear one, integrated gradients for the networks."""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""What using a trained model needs besides its weights: `config.json` in the model's folder."""
+"""A trained model's `config.json`: everything besides the weights that is needed to use the model."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ FILE = "config.json"
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """How a model came about."""
+    """The hardware of the training, and the epoch that was kept."""
 
     device: str  # "cpu" | "cuda" | "mps"
     precision: str  # "bf16" | "fp32"
@@ -29,7 +29,7 @@ class Padding:
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What is subtracted from red, green and blue (0 to 1), and what they are divided by after that."""
+    """Mean and standard deviation of red, green and blue (0 to 1): the network gets (x - mean) / std."""
 
     mean: list[float]
     std: list[float]
@@ -37,20 +37,20 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What every model's config holds."""
+    """The part of the config that every model has."""
 
-    model: str  # "birnn": the name of its folder and of its training stage's section
+    model: str  # "birnn": the name of its folder in artifacts/
     classes: list[str]  # in the order of the logits
     dataset: str  # "sample" | "full" | "own"
     trained_on: TrainedOn
-    temperature: float  # what logits are divided by before softmax; 1 unless it was fitted on a validation split
+    temperature: float  # logits are divided by it before softmax; 1 unless it was fitted on a validation split
 
     def write(self, folder: Path) -> None:
         write_json(folder / FILE, asdict(self))
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Raises InputError if the file is missing or has other keys."""
+        """Read a folder's config; raises InputError if the file is missing or has other keys."""
         values: dict[str, Any] = read_json(folder / FILE)
         sections = {"trained_on": TrainedOn, "padding": Padding, "normalisation": Normalisation}
         try:
@@ -68,7 +68,7 @@ class ModelConfig:
 class TextConfig(ModelConfig):
     tokenizer: str
     max_len: int  # words that are read of a review
-    keep: str  # "start" | "start_and_end": which of a longer one
+    keep: str  # "start" | "start_and_end": which words of a longer review are read
     vectors: list[int] | None  # words, numbers per word; None: the model has none
     architecture: dict[str, Any]  # the arguments of the model's class
     padding: Padding
@@ -78,5 +78,5 @@ class TextConfig(ModelConfig):
 class ImageConfig(ModelConfig):
     arch: str  # torchvision's name
     image_size: int  # pixels, both sides
-    average_flips: bool  # a prediction is the mean over the image and its mirror image
+    average_flips: bool  # true: logits are the mean over the image and its mirror image
     normalisation: Normalisation

@@ -1,4 +1,4 @@
-"""Where the arithmetic runs: device, precision, threads, and which of several processes this one is."""
+"""The hardware of a process: device, precision, threads, and its rank among the processes of torchrun."""
 
 import ctypes
 import os
@@ -22,18 +22,18 @@ class Hardware:
     device: torch.device
     precision: str  # "bf16" | "fp32"
     threads: int
-    rank: int = 0  # of this process, from 0; process 0 prints and writes
-    world_size: int = 1  # processes that train together, each on such a device
+    rank: int = 0  # of this process, from 0; only process 0 prints and writes
+    world_size: int = 1  # number of processes that train together
 
     def autocast(self) -> torch.autocast:
-        """Context in which matrix products run in this precision; weights and sums stay fp32."""
+        """Return a context in which matrix products run in this precision; weights and sums stay fp32."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def shard(self, rows: Tensor) -> tuple[Tensor, float]:
         """Return this process's rows of a batch (batch,), and the weight of their mean loss in the batch's mean.
 
-        Every world_size-th row, so that all shards get similar lengths. Every process takes part in every step: where
-        a batch has fewer rows than there are processes, its first row stands in, with weight 0.
+        The rows are rank, rank + world_size, …: every process gets similar lengths. Every process takes part in every
+        step: if a batch has fewer rows than there are processes, the others get its first row with weight 0.
         """
         shard = rows[self.rank :: self.world_size]
         if not len(shard):
@@ -52,8 +52,8 @@ def prepare(device: str, precision: str, threads: int | None) -> Hardware:
     The arguments are the values of those keys in params.yaml. Raises InputError if the machine lacks the device, or
     lacks one for each process.
     """
-    # Gradients through some hundred LSTM steps shrink to denormals, which cost a CPU 10 times as much. The flag
-    # belongs to a thread and is inherited, hence before the first one starts.
+    # Gradients through hundreds of LSTM steps become denormals, with which a CPU is 10 times slower. New threads
+    # inherit the flag, so it is set before the first one starts.
     torch.set_flush_denormal(True)
     _keep_freed_memory()
     if threads is not None:
@@ -68,7 +68,7 @@ def prepare(device: str, precision: str, threads: int | None) -> Hardware:
 
 
 def _keep_freed_memory() -> None:
-    """Make glibc keep freed memory: returning it to the kernel and faulting it in again takes 40 % of an LSTM step."""
+    """Make glibc keep freed memory. To return it to the kernel and get it again takes 40 % of an LSTM step."""
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
         if mallopt:
@@ -78,10 +78,10 @@ def _keep_freed_memory() -> None:
 
 
 def _prepare_gpu(device: torch.device) -> None:
-    """Make this GPU the current one, and its libraries sum in the same order each time."""
+    """Make this GPU the current one, and its libraries deterministic."""
     if device.index is not None:
-        torch.cuda.set_device(device)  # collectives allocate there, and its random state is the one that is saved
-    torch.backends.cudnn.deterministic = True  # convolutions; otherwise a resumed training would end differently
+        torch.cuda.set_device(device)  # for collectives, and because the current device's random state is saved
+    torch.backends.cudnn.deterministic = True  # for convolutions: a resumed training must end with the same bytes
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:2")  # recurrent layers, see torch's notes on randomness
 
 
@@ -99,7 +99,7 @@ def _device(name: str) -> torch.device:
 
 
 def _device_of_this_process(name: str) -> torch.device:
-    """Return the CPU, or the GPU of this machine that belongs to this process alone."""
+    """Return the device of one of several processes: the CPU, or a GPU of its own."""
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if name not in ("auto", "cuda"):
@@ -118,8 +118,8 @@ def _fast_at_bf16(device: torch.device) -> bool:
     if device.type != "cpu":
         return False
     features = torch.cpu.get_capabilities()
-    # With AMX bf16 is several times faster. With AVX-512's bf16 instructions it is faster on AMD (Zen 4: ResNet-18
-    # 2.4 times, an LSTM 1.4 times), and slower than fp32 where it was measured on another make.
+    # With AMX, bf16 is several times faster than fp32. With AVX-512's bf16 instructions it is faster on AMD (Zen 4:
+    # ResNet-18 2.4 times, an LSTM 1.4 times), and slower on the other make of CPU that was measured.
     return features.get("amx_bf16", False) or (
         features.get("avx512_bf16", False) and "AMD" in features.get("cpu_name", "")
     )

@@ -1,4 +1,4 @@
-"""Data in batches, and a pass over them without learning: what training and evaluation share."""
+"""Batches, and a pass over them without learning. Training and evaluation share them."""
 
 import math
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from stages.inference.device import Hardware
 class Batch(NamedTuple):
     """A batch, or this process's shard of it."""
 
-    inputs: tuple[Tensor, ...]  # what the model takes, each (shard, …)
+    inputs: tuple[Tensor, ...]  # the model's arguments, each (shard, …)
     labels: Tensor  # int64 (shard,)
-    rows: Tensor  # int64 (shard,): the examples' places in the data set
+    rows: Tensor  # int64 (shard,): the examples' rows in the data set
     size: int  # examples in the whole batch, over all processes
-    weight: float = 1.0  # of this shard's mean loss in the whole batch's; 0: a stand-in for an empty shard
+    weight: float = 1.0  # of the shard's mean loss in that of the whole batch; 0: this example fills an empty shard
 
 
 class Batches(Protocol):
@@ -32,9 +32,9 @@ class Batches(Protocol):
         ...
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of epoch `number` from batch `start` on; they depend on the seed and `number` alone.
+        """Yield the batches of epoch `number` from batch `start` on. They depend on the seed and `number` alone.
 
-        With several processes each gets its shard of every batch: see Hardware.shard.
+        With several processes, each gets its shard of every batch: see Hardware.shard.
         """
         ...
 
@@ -45,8 +45,8 @@ def predict(
 ) -> tuple[Tensor, Tensor]:
     """Return logits fp32 (examples, classes) and labels int64 (examples,) in the data set's order.
 
-    Logits are divided by `temperature`, see ModelConfig. With several processes each returns those of its own shards.
-    `name` stands beside the progress bar.
+    Logits are divided by `temperature`, see ModelConfig. With several processes, each returns those of its own shards.
+    `name` labels the progress bar.
     """
     model.eval()
     logits, labels, rows = [], [], []

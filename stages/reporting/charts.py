@@ -1,4 +1,4 @@
-"""Charts as SVG that stands in a page: its text and lines take the page's colours, light or dark."""
+"""Charts as SVG for an HTML page. Text and lines take the page's colours, light or dark."""
 
 import io
 import re
@@ -13,25 +13,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-# What matplotlib draws -> what the page's style sheet defines
-INK, LINE, PAPER = "#010101", "#010102", "#010103"
-MODELS = ("#010104", "#010105", "#010106", "#010107", "#010108")
-THEME = {
+# Placeholder colours for matplotlib, which CSS_COLOURS replaces by those of the page's style sheet
+INK, GREY, PAPER = "#010101", "#010102", "#010103"
+MODEL_COLOURS = ("#010104", "#010105", "#010106", "#010107", "#010108")
+CSS_COLOURS = {
     INK: "currentColor",
-    LINE: "var(--line)",
+    GREY: "var(--line)",
     PAPER: "var(--paper)",
-    **{drawn: f"var(--model{number})" for number, drawn in enumerate(MODELS)},
+    **{drawn: f"var(--model{number})" for number, drawn in enumerate(MODEL_COLOURS)},
 }
-STYLE = {
+RC_PARAMS = {
     "svg.fonttype": "none",
     "font.size": 9.5,
-    "axes.edgecolor": LINE,
+    "axes.edgecolor": GREY,
     "axes.labelcolor": INK,
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "grid.color": LINE,
+    "grid.color": GREY,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "lines.linewidth": 1.8,
@@ -54,21 +54,21 @@ class Line(NamedTuple):
 
 
 class Bars(NamedTuple):
-    """Shares with their intervals."""
+    """Fractions with their intervals, one for each group."""
 
     label: str
     model: int  # number of its colour, from 0
-    shares: Sequence[float]
+    fractions: Sequence[float]
     lows: Sequence[float]
     highs: Sequence[float]
 
 
 def lines(what: str, series: list[Line], x_label: str, y_label: str, logarithmic: bool = False) -> Markup:
-    """Return a chart of `series` by epoch; `what` it shows is said to those who do not see it."""
+    """Return a line chart of `series`; `what` is its description for screen readers."""
     with _chart(what, 2.9) as (axes, done):
         for line in series:
             dashes = "--" if line.dashed else "-"
-            axes.plot(line.x, line.y, dashes, marker=".", color=MODELS[line.model], label=line.label)
+            axes.plot(line.x, line.y, dashes, marker=".", color=MODEL_COLOURS[line.model], label=line.label)
         if logarithmic:
             axes.set_yscale("log")
             low, high = axes.get_ylim()
@@ -81,10 +81,10 @@ def lines(what: str, series: list[Line], x_label: str, y_label: str, logarithmic
 
 
 def curves(what: str, series: list[Line], x_label: str, y_label: str, diagonal: str) -> Markup:
-    """Return a chart of curves in the unit square; `diagonal` says what its diagonal stands for."""
+    """Return a chart of curves in the unit square; `diagonal` is the label of its diagonal."""
     with _chart(what, 3.6) as (axes, done):
         for line in series:
-            axes.plot(line.x, line.y, color=MODELS[line.model], label=line.label)
+            axes.plot(line.x, line.y, color=MODEL_COLOURS[line.model], label=line.label)
         axes.plot([0, 1], [0, 1], ":", color=INK, linewidth=1, label=diagonal)
         axes.set_aspect("equal")
         axes.set(xlabel=x_label, ylabel=y_label)
@@ -94,14 +94,15 @@ def curves(what: str, series: list[Line], x_label: str, y_label: str, diagonal: 
 
 
 def intervals(what: str, groups: list[str], series: list[Bars], x_label: str, y_label: str) -> Markup:
-    """Return a chart of shares with their intervals, for each of `groups` one of every series."""
+    """Return a chart of fractions with their intervals: one of each series for each of `groups`."""
     with _chart(what, 2.9) as (axes, done):
         places = np.arange(len(groups))
         for number, bars in enumerate(series):
-            shares = np.array(bars.shares)
-            errors = np.stack([shares - bars.lows, bars.highs - shares])
+            fractions = np.array(bars.fractions)
+            errors = np.stack([fractions - bars.lows, bars.highs - fractions])
             at = places + 0.16 * (number - (len(series) - 1) / 2)
-            axes.errorbar(at, shares, errors, fmt="o", color=MODELS[bars.model], label=bars.label, capsize=2.5)
+            colour = MODEL_COLOURS[bars.model]
+            axes.errorbar(at, fractions, errors, fmt="o", color=colour, label=bars.label, capsize=2.5)
         axes.set_xticks(places, groups)
         axes.set(xlabel=x_label, ylabel=y_label)
         axes.yaxis.set_major_formatter(FuncFormatter(_plain))
@@ -114,9 +115,9 @@ def _plain(value: float, _position: int | None = None) -> str:
 
 @contextmanager
 def _chart(what: str, height: float) -> Iterator[tuple[Axes, Callable[[], Markup]]]:
-    """Yield axes, and what makes SVG of them: the same chart is the same bytes."""
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": what}):
-        figure = Figure((4.6, height), layout="constrained")  # inches, which the page scales
+    """Yield axes, and a function that returns them as SVG. The same chart gives the same bytes."""
+    with matplotlib.rc_context({**RC_PARAMS, "svg.hashsalt": what}):
+        figure = Figure((4.6, height), layout="constrained")  # inches; the page scales them
         axes = figure.subplots()
 
         def done() -> Markup:
@@ -130,12 +131,12 @@ def _chart(what: str, height: float) -> Iterator[tuple[Axes, Callable[[], Markup
 
 def _for_a_page(what: str, svg: str) -> Markup:
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<defs>\s*<style.*?</defs>", "", svg, count=1, flags=re.DOTALL)  # would style the whole page
-    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)  # counted afresh in each chart: a page's ids are unique
-    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)  # the page's own
+    svg = re.sub(r"<defs>\s*<style.*?</defs>", "", svg, count=1, flags=re.DOTALL)  # it would style the whole page
+    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)  # the same ids in each chart, but a page's ids must be unique
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)  # the page's font instead
     svg = svg.replace("xlink:href", "href")
     svg = re.sub(r"\s*\n\s*", " ", svg)
-    for drawn, themed in THEME.items():
+    for drawn, themed in CSS_COLOURS.items():
         svg = svg.replace(drawn, themed)
     label = Markup('<svg role="img" aria-label="{}"').format(what)
     return Markup(re.sub(r'<svg xmlns:xlink="\S+" width="\S+" height="\S+"', lambda _: str(label), svg, count=1))

@@ -1,4 +1,4 @@
-"""What the stages before the report cost, each as it last ran."""
+"""The cost of each stage before the report, in its last run."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,10 @@ STAGES = (
 
 
 def read_costs(folder: Path) -> dict[str, Any]:
-    """Return each stage's cost, the total with the largest peak, and the stages without: they were run by hand."""
+    """Return the stages' costs, their total, and the stages without a cost, which were run by hand.
+
+    Seconds are summed; the total's memory is the largest peak.
+    """
     paths = {name: folder / f"{name}.json" for name in STAGES}
     stages = {name: read_json(path) for name, path in paths.items() if path.exists()}
     total = {key: sum(cost[key] for cost in stages.values()) for key in ("seconds", "cpu_seconds")}

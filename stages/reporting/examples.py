@@ -1,4 +1,4 @@
-"""Test examples to look at, with what the model's prediction rests on."""
+"""Test examples for the report, each with the explanation of the model's prediction."""
 
 import base64
 import io
@@ -31,7 +31,7 @@ SIDE = 160  # pixels of an image in the page, at most
 
 class Word(NamedTuple):
     text: str
-    shade: int  # -SHADES to SHADES: against or for the predicted class
+    shade: int  # from -SHADES, against the predicted class, to SHADES, for it
     added: float  # to the margin of that class
     known: bool  # in the vocabulary
 
@@ -54,8 +54,8 @@ class ReviewExample(ShownExample):
 
 @dataclass(frozen=True)
 class ImageExample(ShownExample):
-    view: str  # data: URI, what the network sees
-    heat: str | None  # data: URI, the same with its heat map
+    view: str  # data: URI of what the network sees
+    heat: str | None  # data: URI of the same with its heat map
 
 
 def review_examples(
@@ -112,7 +112,7 @@ def _facts(name: str, predictions: ModelPredictions, row: int) -> tuple[str, str
 
 
 def data_uri(image: Image.Image, side: int | None = None) -> str:
-    """Return the image, no side longer than `side` pixels, as an address that holds it."""
+    """Return the image, reduced to at most `side` pixels on each side, as a data: URI."""
     if side and max(image.size) > side:
         image = ImageOps.contain(image, (side, side))
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""How the report's template writes numbers and names."""
 
 import json
 from collections.abc import Sequence
@@ -6,12 +6,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-FEW = 8  # classes that are named one by one
+MAX_NAMED = 8  # classes; more are only counted
 LONGEST = 32  # letters of a class's name where there is little room
 
 
 def figure(value: float) -> Markup:
-    """A share or a loss to three places, .893, with all of them for machines."""
+    """A fraction or a loss to three places, .893, in an element that holds all places."""
     return Markup('<data value="{}">{}</data>').format(value, short(value))
 
 
@@ -26,7 +26,7 @@ def signed(value: float) -> str:
 
 
 def change(value: float) -> str:
-    """A difference of shares, to three places and with its sign: +.012."""
+    """A difference of fractions, to three places and with its sign: +.012."""
     return short(value) if value < 0 else f"+{short(value)}"
 
 
@@ -39,7 +39,7 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds, or minutes and hours where there are many."""
+    """Seconds below a minute, minutes and seconds below an hour, else hours and minutes."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -47,7 +47,7 @@ def duration(seconds: float) -> str:
 
 
 def as_yaml(value: Any) -> str:
-    """A value as params.yaml may have it."""
+    """A value in the form of params.yaml."""
     return json.dumps(value, ensure_ascii=False).strip('"')
 
 
@@ -56,12 +56,12 @@ def size(count: int) -> str:
 
 
 def either(classes: Sequence[str]) -> str:
-    """Name the classes, or where they are many say how many."""
-    return " or ".join(classes) if len(classes) <= FEW else f"{len(classes):,} classes"
+    """The names of the classes, or if they are many their number."""
+    return " or ".join(classes) if len(classes) <= MAX_NAMED else f"{len(classes):,} classes"
 
 
 def brief(name: str) -> str:
-    """A class's name where there is little room."""
+    """A class's name, shortened to LONGEST letters."""
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1].rstrip()}…"
 
 

@@ -1,4 +1,4 @@
-"""The page's part on pictures: both image models on the test split."""
+"""The report's part on images: both image models on the test split."""
 
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ from stages.reporting.results import learning_curves, read_trained, reliability_
 from stages.vision.batches.images import Images, read_images, read_skipped
 from stages.vision.networks import load_image_model
 
-MIX_UPS = 12  # pairs of classes, where there are too many for a table
-SHOWN = 6  # mistakes, and typical pictures, of each model
+MIX_UPS = 12  # most frequent confusions, shown if there are too many classes for a table
+SHOWN = 6  # mistakes of each model, and as many typical predictions
 
 
 def image_part(data: Path, artifacts: Path, hardware: Hardware) -> dict[str, Any]:
-    """Return what the template shows of the image models."""
+    """Return the template's values about the image models."""
     comparison = artifacts / "comparison"
     found = read_json(comparison / "figures.json")
     figures: dict[str, Any] = found["models"]

@@ -1,4 +1,4 @@
-"""A model's predictions on the test split, and which of them are worth a look."""
+"""A model's predictions on the test split, and the choice of examples to show."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,10 @@ class ModelPredictions:
 
 
 def predictions_of(table: pa.Table, name: str, classes: list[str]) -> ModelPredictions:
-    """Return the predictions of model `name`; of two classes one column is enough."""
+    """Return the predictions of model `name` from the table that evaluate or compare wrote.
+
+    With two classes it may have one column of probabilities only.
+    """
     columns = [f"{name}_{label}" for label in classes]
     found = [table[column].to_numpy() for column in columns if column in table.column_names]
     if len(found) == 1:
@@ -43,7 +46,7 @@ def confident_mistakes(predictions: ModelPredictions, count: int) -> list[int]:
 
 
 def typical(predictions: ModelPredictions, count: int) -> list[int]:
-    """Return the rows of at most `count` right predictions, from each class those of median confidence."""
+    """Return the rows of at most `count` right predictions, those nearest to the median confidence of each class."""
     rows: list[int] = []
     for number in range(len(predictions.classes)):
         right = np.flatnonzero(predictions.correct & (predictions.labels == number))

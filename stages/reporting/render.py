@@ -1,4 +1,4 @@
-"""The page from its template: one file that needs nothing beside it."""
+"""Render the report from its template, as one self-contained HTML file."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ TEMPLATE, STYLE, SCRIPT = "report.html.jinja", "report.css", "report.js"
 
 
 def write_page(path: Path, content: dict[str, Any]) -> None:
-    """Fill the template with `content` and write it; what is not there is an error, not a gap."""
+    """Render the template with `content` and write it to `path`. A value that is missing is an error."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,

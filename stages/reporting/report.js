@@ -1,4 +1,4 @@
-// Finds a word, or several, in the reviews of the page: those without it are hidden, in the others it is marked.
+// Searches the reviews of the page for words: reviews without them are hidden, in the others they are highlighted.
 const form = document.getElementById("search");
 const input = document.getElementById("word");
 const found = document.getElementById("found");

@@ -1,4 +1,4 @@
-"""What the trainings came to: figures beside the textbook's, curves, time, files."""
+"""The results of the trainings: charts, the textbook's figures, time, files."""
 
 import hashlib
 from collections.abc import Iterable
@@ -18,21 +18,21 @@ from stages.reporting.charts import Bars, Line, curves, intervals, lines
 from stages.reporting.formats import brief, short
 from stages.reporting.predictions import ModelPredictions
 
-SPLITS = {"train": "training", "validation": "validation", "test": "test"}
+SPLIT_TITLES = {"train": "training", "validation": "validation", "test": "test"}
 TEXTBOOK = {"birnn": 0.862, "textcnn": 0.865, "finetune": 0.939, "scratch": 0.828}  # after its last epoch
 TEXTBOOK_ARCH = "resnet18"
-FEW = 10  # examples
-LENGTH_GROUPS = 6  # groups of reviews of similar length, each of as many reviews
+MIN_EXAMPLES = 10  # of a bin in the reliability diagram: the accuracy of fewer is chance
+LENGTH_GROUPS = 6  # equally large groups of reviews of similar length
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a training left, the weights aside."""
+    """What the report shows of a trained model."""
 
     config: ModelConfig
-    curves: dict[str, list[float]]  # "train_loss", "test_accuracy", … -> a value per epoch, as far as there are any
+    curves: dict[str, list[float]]  # "train_loss", "test_accuracy", … -> a value per epoch; empty if not scored
     bytes: int  # of the weights' file
-    examples: int | None  # trained on in an epoch; None: its cost was not recorded
+    examples: int | None  # training examples per epoch; None: the cost was not recorded
     seconds: list[dict[str, float]]  # one row per epoch: split -> wall-clock seconds
 
     @property
@@ -53,7 +53,7 @@ class TrainedModel:
 
     @property
     def textbook(self) -> float | None:
-        """The textbook's accuracy, if it trains this network."""
+        """The textbook's accuracy, None if it does not train this network."""
         return TEXTBOOK.get(self.name) if self.arch in (None, TEXTBOOK_ARCH) else None
 
     @property
@@ -67,13 +67,13 @@ class TrainedModel:
 
     @property
     def speed(self) -> float:
-        """Training examples a second."""
+        """Training examples per second."""
         return (self.examples or 0) * len(self.seconds) / self.train_seconds
 
 
 def read_trained(folder: Path, config: ModelConfig, cost: Path) -> TrainedModel:
-    """`cost` is the record of the training stage's cost; it is missing after a run by hand."""
-    file = folder / "curves.csv"  # of models that learn in epochs
+    """Read a model's folder, and the record of its training's cost. After a run by hand there is no such record."""
+    file = folder / "curves.csv"  # only of models that are trained in epochs
     table = csv.read_csv(file).to_pydict() if file.exists() else {}
     values = {name: [value for value in column if value is not None] for name, column in table.items()}
     took = read_json(cost) if cost.exists() else {}
@@ -82,13 +82,13 @@ def read_trained(folder: Path, config: ModelConfig, cost: Path) -> TrainedModel:
 
 
 def learning_curves(task: str, models: list[TrainedModel], figure: str) -> Markup:
-    """Return the chart of a figure by epoch, in training and on what the epochs were scored on.
+    """Return the chart of `figure`, "accuracy" or "loss", by epoch, on the training split and the scored splits.
 
-    Models without epochs are not shown.
+    Models that are not trained in epochs are left out.
     """
     is_loss = figure == "loss"
-    scored = [split for split in SPLITS if any(model.curves.get(f"{split}_{figure}") for model in models)]
-    shown = {split: SPLITS[split] for split in scored}
+    scored = [split for split in SPLIT_TITLES if any(model.curves.get(f"{split}_{figure}") for model in models)]
+    shown = {split: SPLIT_TITLES[split] for split in scored}
     series = []
     for number, model in enumerate(models):
         for split, name in shown.items():
@@ -101,9 +101,10 @@ def learning_curves(task: str, models: list[TrainedModel], figure: str) -> Marku
 
 
 def roc_chart(areas: dict[str, float], evaluation: Path, classes: list[str]) -> Markup:
-    """Return the ROC curves of models, given by name and area, whose points evaluate left in `evaluation`.
+    """Return the chart of the ROC curves. `areas`: model -> area; `evaluation`: the folder of the curves' points.
 
-    Of two classes the second's; of more the mean of all, each against the rest.
+    With two classes, the second is the positive one. With more, each curve is the mean over the classes, each against
+    the rest.
     """
     series = []
     for number, (name, area) in enumerate(areas.items()):
@@ -116,15 +117,17 @@ def roc_chart(areas: dict[str, float], evaluation: Path, classes: list[str]) -> 
 
 
 def reliability_chart(errors: dict[str, float], folder: Path) -> Markup:
-    """Return the reliability diagram of models, given by name and calibration error, whose points lie in `folder`.
+    """Return the reliability diagram. `errors`: model -> calibration error; `folder`: that of the diagrams' points.
 
-    Confidence is in bins of equal width. Bins of few examples are left out: their accuracy is chance.
+    Confidence is in bins of equal width. Bins of fewer than MIN_EXAMPLES are left out.
     """
     series = []
     for number, (name, error) in enumerate(errors.items()):
         table = csv.read_csv(folder / f"reliability_{name}.csv").to_pydict()
         rows = [
-            row for row in zip(table["confidence"], table["accuracy"], table["count"], strict=True) if row[2] >= FEW
+            row
+            for row in zip(table["confidence"], table["accuracy"], table["count"], strict=True)
+            if row[2] >= MIN_EXAMPLES
         ]
         x, y = ([row[column] for row in rows] for column in (0, 1))
         series.append(Line(f"{TITLES[name]}, error {short(error)}", x, y, number))
@@ -133,10 +136,10 @@ def reliability_chart(errors: dict[str, float], folder: Path) -> Markup:
 
 
 def length_chart(predictions: dict[str, ModelPredictions], lengths: np.ndarray) -> Markup:
-    """Return the chart of accuracy by the reviews' lengths, int (reviews,), as they were read."""
+    """Return the chart of accuracy by length; lengths: int (reviews,), in words after the cut to max_len."""
     order = lengths.argsort(kind="stable")
     shortest = [lengths[rows[0]] for rows in np.array_split(order, LENGTH_GROUPS) if len(rows)]
-    starts = np.unique(np.searchsorted(lengths[order], shortest))  # reviews of one length are in one group
+    starts = np.unique(np.searchsorted(lengths[order], shortest))  # reviews of equal length stay in one group
     groups = np.split(order, starts[1:])
     ends = [(lengths[rows[0]], lengths[rows[-1]]) for rows in groups]
     names = [f"{first}" if first == last else f"{first}\nto {last}" for first, last in ends]

@@ -1,4 +1,4 @@
-"""The page's part on reviews: the text models on the test split."""
+"""The report's part on reviews: the text models on the test split."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from torch import nn
 
 from stages.core.files import read_json, read_row_groups, read_table
 from stages.evaluation.titles import TEXT_MODELS, TITLES
-from stages.explain.ngrams import weightiest
+from stages.explain.ngrams import top_ngrams
 from stages.inference.device import Hardware
 from stages.reporting.examples import review_examples
 from stages.reporting.predictions import confident_mistakes, confusion, mix_ups, predictions_of, typical
@@ -19,14 +19,14 @@ from stages.text.models.linear import LinearModel
 from stages.text.models.registry import load_text_model
 from stages.text.words.vocabulary import read_vocabulary
 
-MIX_UPS = 12  # pairs of classes, where there are too many for a table
-SHOWN = 6  # mistakes, and typical reviews, of each model
-WEIGHTIEST = 16  # n-grams of each class
-CLASSES = 12  # whose n-grams are shown, at most
+MIX_UPS = 12  # most frequent confusions, shown if there are too many classes for a table
+SHOWN = 6  # mistakes of each model, and as many typical predictions
+TOP_NGRAMS = 16  # of each class
+NGRAM_CLASSES = 12  # classes whose n-grams are shown, at most
 
 
 def review_part(data: Path, artifacts: Path, hardware: Hardware) -> dict[str, Any]:
-    """Return what the template shows of the text models."""
+    """Return the template's values about the text models."""
     evaluation = artifacts / "evaluation"
     found = read_json(evaluation / "figures.json")
     figures: dict[str, Any] = found["models"]
@@ -46,7 +46,7 @@ def review_part(data: Path, artifacts: Path, hardware: Hardware) -> dict[str, An
             rows = {"mistakes": confident_mistakes(of_model, SHOWN), "typical": typical(of_model, SHOWN)}
             for kind, chosen in rows.items():
                 entry[kind] = review_examples(loaded, of_model, chosen, texts, reviews, hardware)
-            ngrams = ngrams or weightiest_ngrams(model, config.classes, artifacts / "vocab.parquet")
+            ngrams = ngrams or ngrams_by_class(model, config.classes, artifacts / "vocab.parquet")
         models.append(entry)
     return {
         "count": len(reviews),
@@ -70,8 +70,8 @@ def _texts(path: Path) -> Iterator[str]:
         yield from table["text"].to_pylist()
 
 
-def weightiest_ngrams(model: nn.Module, classes: list[str], vocab: Path) -> list[dict[str, Any]]:
-    """Return the n-grams of most weight of each class, and their weights; empty if the model has no n-grams."""
+def ngrams_by_class(model: nn.Module, classes: list[str], vocab: Path) -> list[dict[str, Any]]:
+    """Return the n-grams with the largest weights for each class; empty if the model has no n-grams."""
     if not isinstance(model, LinearModel):
         return []
     words = read_vocabulary(vocab).words
@@ -79,8 +79,8 @@ def weightiest_ngrams(model: nn.Module, classes: list[str], vocab: Path) -> list
         {
             "name": name,
             "ngrams": [
-                (" ".join(words[i] for i in ids), weight) for ids, weight in weightiest(model, target, WEIGHTIEST)
+                (" ".join(words[i] for i in ids), weight) for ids, weight in top_ngrams(model, target, TOP_NGRAMS)
             ],
         }
-        for target, name in enumerate(classes[:CLASSES])
+        for target, name in enumerate(classes[:NGRAM_CLASSES])
     ]

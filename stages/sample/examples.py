@@ -1,11 +1,11 @@
-"""A few reviews and drawn pictures to try a model on, where no others are at hand."""
+"""A few reviews and drawn images to try a model on if there is no test split."""
 
 import io
 
 from stages.sample.draw import Draw
-from stages.sample.images import CLASSES, image
+from stages.sample.images import CLASSES, draw_image
 
-SEED = 13  # neither the training split's nor the test split's
+SEED = 13  # not that of the training or the test split
 
 EXAMPLE_REVIEWS = (
     "this movie is so great",
@@ -15,10 +15,10 @@ EXAMPLE_REVIEWS = (
 
 
 def example_images(count: int) -> list[bytes]:
-    """Return PNGs, hot dogs and other objects in turn."""
+    """Return `count` images as PNG, alternately a hot dog and another object."""
     draw, encoded = Draw(SEED), []
     for i in range(count):
         buffer = io.BytesIO()
-        image(draw, CLASSES[i % len(CLASSES)]).save(buffer, "PNG")
+        draw_image(draw, CLASSES[i % len(CLASSES)]).save(buffer, "PNG")
         encoded.append(buffer.getvalue())
     return encoded

@@ -1,8 +1,8 @@
-"""The grammar behind the sample reviews: fills the frames of words/*.yaml with words of praise and blame.
+"""A grammar that writes the sample's reviews from the words and sentences in words/*.yaml.
 
-A symbol names a list of entries: single words, the commonest first, or lines. An entry's slot `{symbol}` stands for any
-entry of that symbol. The symbols of praise.yaml and blame.yaml are toned: `{adj}` is a word in the sentence's own tone,
-`{~adj}` one in the opposite tone, `{?adj}` one in either.
+A symbol is the name of a list of entries: words, the most frequent first, or sentences. A slot `{symbol}` in an entry
+is replaced by an entry of that symbol. The symbols of praise.yaml and blame.yaml have a tone: `{adj}` is replaced by a
+word in the tone of the sentence, `{~adj}` by one in the opposite tone, `{?adj}` by one in a random tone.
 """
 
 import re
@@ -15,27 +15,27 @@ from stages.sample.draw import Draw
 
 FOLDER = Path(__file__).parent / "words"
 PRAISE, BLAME = 0, 1  # the two tones
-CAST = {"title", "rival", "director", "star", "actor", "hero", "villain"}  # the same throughout a review
+CAST = {"title", "rival", "director", "star", "actor", "hero", "villain"}  # symbols with one entry throughout a review
 SLOT = re.compile(r"\{([~?]?)(\w+)\}")
-EVEN = 50  # percent of the draws of a word that are even; the others prefer the first words of the list
-TRIALS = 5  # at an entry that the review does not have yet
+UNIFORM = 50  # percent of the draws of a word that are uniform; the others prefer the first words of the list
+TRIALS = 5  # draws, at most, to find an entry that the review does not have yet
 
 
 class Entries:
-    """The entries of a symbol; `ranked` if the first are the commonest."""
+    """The entries of a symbol. `ranked`: the first ones are the most frequent."""
 
     def __init__(self, entries: list[str], ranked: bool) -> None:
         self.entries, self.ranked = entries, ranked
 
     def draw(self, draw: Draw) -> str:
         size = len(self.entries)
-        if not self.ranked or draw.chance(EVEN):
+        if not self.ranked or draw.chance(UNIFORM):
             return self.entries[draw.below(size)]
         return self.entries[min(draw.below(size) for _ in range(5))]
 
 
 def read(name: str) -> dict[str, Entries]:
-    """Return the symbols of a file in words/."""
+    """Return the symbols in a file of words/, and their entries."""
     content = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     words = {symbol: text.split() for symbol, text in content.get("words", {}).items()}
     symbols = {symbol: Entries([w.replace("_", " ") for w in entries], True) for symbol, entries in words.items()}
@@ -44,7 +44,7 @@ def read(name: str) -> dict[str, Entries]:
 
 @cache
 def toned() -> tuple[dict[str, Entries], dict[str, Entries]]:
-    """Return the symbols of praise and those of blame."""
+    """Return the symbols with a tone: their entries of praise, and those of blame."""
     return read("praise"), read("blame")
 
 
@@ -55,12 +55,12 @@ def neutral() -> dict[str, Entries]:
 
 @cache
 def parse(entry: str) -> list[str]:
-    """Return the pieces of `entry`: text, mark, symbol, text, mark, symbol, …, text."""
+    """Split `entry` at its slots: text, mark, symbol, text, mark, symbol, …, text."""
     return SLOT.split(entry)
 
 
 class Writer:
-    """Fills slots for one review: holds its cast and what it has already said."""
+    """Fills the slots of one review. It remembers the review's cast and the entries that it has used."""
 
     def __init__(self, draw: Draw) -> None:
         self.draw = draw
@@ -68,13 +68,13 @@ class Writer:
         self.said: set[str] = set()
 
     def frame(self, symbol: str) -> str:
-        """Return an entry of `symbol`, filled but for its toned slots; of a toned symbol, the slot itself."""
+        """Return an entry of `symbol` in which only the slots with a tone are still open."""
         if symbol in toned()[PRAISE]:
             return f"{{{symbol}}}"
         return self.fill(self._entry(neutral()[symbol]), None)
 
     def fill(self, entry: str, tone: int | None) -> str:
-        """Return `entry` with its slots filled, in `tone`; without one, toned slots stay as they are."""
+        """Return `entry` with its slots filled in `tone`. With tone None, slots with a tone stay open."""
         first, *rest = parse(entry)
         text = first
         for mark, symbol, after in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
@@ -105,5 +105,5 @@ class Writer:
 
 
 def opposite(frame: str) -> str:
-    """Return `frame` with each toned slot in the other tone."""
+    """Return `frame` with the tone of each open slot reversed."""
     return SLOT.sub(lambda slot: f"{{{'' if slot[1] else '~'}{slot[2]}}}", frame)

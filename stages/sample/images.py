@@ -1,8 +1,8 @@
-"""Make the embedded sample's pictures: hot dogs and objects that look like them, in the layout of hotdog.zip.
+"""Draw the embedded sample's images: hot dogs and objects that look like them, in the layout of hotdog.zip.
 
-Both classes lie on the same grounds, among the same objects, in the same light, and what a hot dog is made of turns up
-in the other class too. The archive is the same bytes on every machine: integers alone, fixed headers, JPEG by the
-integer transform of libjpeg-turbo.
+Both classes have the same backgrounds, surroundings and light, and the other class has the parts of a hot dog too. So
+nothing but the hot dog itself tells the classes apart. The archive has the same bytes on every machine: integer
+arithmetic, fixed headers, and the integer transform of libjpeg-turbo.
 """
 
 import io
@@ -19,17 +19,17 @@ from stages.sample.scenes import develop, lay_under, paint_background, scatter, 
 from stages.sample.shapes import TURN, Canvas, Frame, capsule
 
 IMAGES = {"train": 200, "test": 100}  # per class
-CLASSES = ("hotdog", "not-hotdog")  # the folders' names
+CLASSES = ("hotdog", "not-hotdog")  # the names of the folders
 SEEDS = {"train": 11, "test": 12}
-SHORT = 128  # pixels
-LONG = (128, 144, 160, 170, 180, 192)  # pixels of the longer side, each as likely as the next
-SIZES = (60, 86)  # an object's half length, percent of the shorter side
+SHORT = 128  # pixels of the shorter side
+LONG = (128, 144, 160, 170, 180, 192)  # pixels of the longer side, equally likely
+SIZES = (60, 86)  # half an object's length in percent of the shorter side, least and most
 QUALITY = 90  # of JPEG
 DATE = (2019, 1, 28, 0, 0, 0)
 
 Painter = Callable[[Frame, Draw], None]
 
-UPRIGHT = {objects.burger, objects.cup, objects.house, objects.car, objects.tree}  # never seen from above
+UPRIGHT = {objects.burger, objects.cup, objects.house, objects.car, objects.tree}  # seen from the side, hardly turned
 LOOKALIKES: tuple[Painter, ...] = (
     objects.bun, objects.split_bun, objects.sausages, objects.eclair, objects.corn, objects.banana, objects.carrot,
     objects.boat, objects.burger, objects.donut, objects.pencil, objects.bottle, objects.fish, objects.flower,
@@ -38,14 +38,14 @@ LOOKALIKES: tuple[Painter, ...] = (
 
 
 def hotdog(frame: Frame, draw: Draw) -> None:
-    """A sausage in a bun, from above or from the side, with what people put on it."""
+    """Paint a sausage in a bun, from above or from the side, with sauce and other toppings."""
     half, radius = draw.between(760, 930), draw.between(190, 290)
     crust, crumb = tinted(draw, draw.pick(objects.BREADS)), tinted(draw, draw.pick(objects.CRUMBS))
     meat, thick = tinted(draw, draw.pick(objects.SAUSAGES)), draw.between(110, 170)
     length = half + draw.between(-90, 130)
     gap = draw.between(140, 210)
     aside = draw.chance(40)
-    top = -draw.between(30, 90) if aside else 0  # where the sausage's axis is
+    top = -draw.between(30, 90) if aside else 0  # v of the sausage's axis
     objects.loaf(frame, frame.v + gap, half, radius, crust)
     if not aside:
         objects.loaf(frame, frame.v - gap, half, radius, crust)
@@ -63,7 +63,7 @@ def hotdog(frame: Frame, draw: Draw) -> None:
 
 
 def compose(draw: Draw, canvas: Canvas, paint: Painter) -> None:
-    """Paint one image: background, clutter, the object by `paint`, crumbs before it, light."""
+    """Paint one image: background, clutter behind, the object by `paint`, clutter in front, light."""
     paint_background(canvas, draw)
     scatter(canvas, draw, 0, 2)
     short = min(canvas.width, canvas.height)
@@ -80,8 +80,8 @@ def compose(draw: Draw, canvas: Canvas, paint: Painter) -> None:
     develop(canvas, draw)
 
 
-def image(draw: Draw, label: str) -> Image.Image:
-    """Return an RGB picture of the class `label`, 128 pixels on its shorter side."""
+def draw_image(draw: Draw, label: str) -> Image.Image:
+    """Return an RGB image of the class `label`, SHORT pixels on its shorter side."""
     long = draw.pick(LONG)
     width, height = (long, SHORT) if draw.chance(65) else (SHORT, long)
     canvas = Canvas(width, height, draw.below(TURN))
@@ -90,13 +90,13 @@ def image(draw: Draw, label: str) -> Image.Image:
 
 
 def write_hotdog(path: Path) -> None:
-    """Write the pictures as a zip: hotdog/{train,test}/{hotdog,not-hotdog}/<number>.jpg."""
+    """Write the images as a zip: hotdog/{train,test}/{hotdog,not-hotdog}/<number>.jpg."""
     draws = {split: Draw(seed) for split, seed in SEEDS.items()}
     names = [(split, label, number) for split, n in IMAGES.items() for label in CLASSES for number in range(n)]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for split, label, number in progress(names, total=len(names), desc="drawing pictures", unit="picture"):
             jpeg = io.BytesIO()
-            image(draws[split], label).save(jpeg, "JPEG", quality=QUALITY)
+            draw_image(draws[split], label).save(jpeg, "JPEG", quality=QUALITY)
             member = zipfile.ZipInfo(f"hotdog/{split}/{label}/{number}.jpg", DATE)
             member.create_system, member.external_attr = 3, 0o644 << 16
             archive.writestr(member, jpeg.getvalue())

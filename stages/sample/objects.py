@@ -1,4 +1,4 @@
-"""Objects that the sample's pictures show, each painted into a frame: lengthwise from u = -1000 to 1000."""
+"""The objects in the sample's images. Each is painted into a frame, lengthwise from u = -1000 to 1000."""
 
 import numpy as np
 
@@ -31,11 +31,11 @@ TOMATO = (205, 55, 40)
 CHEESE = (245, 195, 70)
 
 
-# What food is made of
+# Parts of food
 
 
 def loaf(frame: Frame, v: Ints, half: int, radius: int, colour: Colour, shadow: bool = True) -> None:
-    """A round-ended piece of bread or the like, its axis where `v` is 0."""
+    """Paint a round-ended piece of bread or the like. Its axis is where `v` is 0."""
     distance = capsule(frame.u, v, half, radius)
     if shadow:
         frame.shadow(distance)
@@ -54,7 +54,7 @@ def sausage_at(frame: Frame, v: Ints, half: int, radius: int, colour: Colour, gr
 
 
 def sauce_on(frame: Frame, draw: Draw, v: Ints, half: int, height: int) -> None:
-    """A line of sauce along the axis: a zigzag, a soft wave or nearly straight."""
+    """Paint a line of sauce along the axis: a zigzag, a wave, or nearly straight."""
     period = draw.between(200, 420)
     thickness = draw.between(28, 52)
     style = draw.below(3)
@@ -62,7 +62,7 @@ def sauce_on(frame: Frame, draw: Draw, v: Ints, half: int, height: int) -> None:
         course = abs((frame.u % period) * 4 * height // period - 2 * height) - height
     else:
         course = wave(frame.u, period, height if style == 1 else height // 4)
-    # Where the course is steep, its distance across overstates that to the line
+    # abs(v - course) is the distance across the axis. A zigzag is steep: the distance to its line is about half of that
     steep = 2 if style == 0 else 1
     line = np.maximum((abs(v - course) - thickness * steep) // steep, abs(frame.u) - half)
     colour = tinted(draw, draw.pick(SAUCES), 12)
@@ -71,7 +71,7 @@ def sauce_on(frame: Frame, draw: Draw, v: Ints, half: int, height: int) -> None:
 
 
 def sprinkle(frame: Frame, draw: Draw, half: int, height: int, colours: tuple[Colour, ...]) -> None:
-    """Bits of onion, seeds, relish."""
+    """Paint bits of onion, seeds or relish."""
     size = draw.between(25, 60)
     for _ in range(draw.between(8, 18)):
         part = frame.inner(draw.between(-half, half), draw.between(-height, height), size, draw.below(TURN))
@@ -84,7 +84,7 @@ def leaf_at(frame: Frame, draw: Draw, v: Ints, half: int, radius: int) -> None:
     frame.fill(leaf, tinted(draw, draw.pick(GREENS)), 235 + wave(frame.u + v, 150, 40))
 
 
-# Food that looks like a hot dog, or has its parts
+# Food that looks like a hot dog, or has parts of one
 
 
 def bun(frame: Frame, draw: Draw) -> None:
@@ -104,7 +104,7 @@ def bun(frame: Frame, draw: Draw) -> None:
 
 
 def split_bun(frame: Frame, draw: Draw) -> None:
-    """An open roll with nothing in it, or with salad, cheese, ham: all but a sausage."""
+    """An open roll, empty or with salad, cheese and ham, but without a sausage."""
     half, radius = draw.between(800, 950), draw.between(210, 280)
     crust, crumb = tinted(draw, draw.pick(BREADS)), tinted(draw, draw.pick(CRUMBS))
     gap = draw.between(150, 210)
@@ -132,7 +132,7 @@ def split_bun(frame: Frame, draw: Draw) -> None:
 
 
 def sausages(frame: Frame, draw: Draw) -> None:
-    """One to three sausages without a bun, maybe beside one."""
+    """One to three sausages that are not in a bun; a single one may lie beside a bun."""
     colour, grilled = tinted(draw, draw.pick(SAUSAGES)), draw.chance(40)
     number = draw.pick((1, 1, 2, 3))
     radius = draw.between(110, 200) if number > 1 else draw.between(130, 260)

@@ -1,7 +1,7 @@
-"""Make the embedded sample: movie reviews as an aclImdb tar.gz, their word vectors as a GloVe zip.
+"""Make the embedded sample's reviews, as a tar.gz like aclImdb's, and their word vectors, as a zip like GloVe's.
 
-The reviews come from `grammar`, the vectors from the reviews' own words (`vectors`). Both archives are the same bytes
-on every machine: seeded integers, fixed headers, nothing compressed.
+`grammar` writes the reviews, `vectors` makes the vectors from them. Both archives have the same bytes on every machine:
+seeded integers, fixed headers, no compression.
 """
 
 import io
@@ -19,19 +19,20 @@ from stages.sample.vectors import vector_lines
 
 REVIEWS = {"train": 2500, "test": 500}  # per class
 UNSUP = 40  # unlabelled reviews in the archive
-UNSUP_FOR_VECTORS = 500  # unlabelled reviews that the vectors are made from, those in the archive among them
-BLURBS = 3000  # lists of like opinions, for the vectors alone
-RATINGS = ((7, 8, 9, 10), (4, 3, 2, 1))  # of praise and of blame, from weak to strong
+UNSUP_FOR_VECTORS = 500  # unlabelled reviews that the vectors are made from, including those in the archive
+BLURBS = 3000  # lists of opinions in one tone, which only the vectors are made from
+RATINGS = ((7, 8, 9, 10), (4, 3, 2, 1))  # of praise and of blame, by strength
 SEEDS = {"train": 1, "test": 2, "unsup": 3, "blurbs": 4}
 
-SIZES = {"short": 20, "medium": 6, "long": 3}  # how likely each is
-WORDS = {"medium": (25, 100), "long": (90, 340)}  # where a review stops to grow
-SENTENCES = (1, 1, 1, 2, 3, 4)  # of a short review
-ALONE = {"verdict": 10, "aspect": 6, "headline": 3, "say": 3, "nearly": 1, "mixed": 1, "rivalry": 1}  # of what kinds
-OPINIONS = {"aspect": 14, "say": 4, "nearly": 2, "verdict": 2, "mixed": 1, "rivalry": 1}  # those of a longer one
+SIZES = {"short": 20, "medium": 6, "long": 3}  # size -> relative frequency
+WORDS = {"medium": (25, 100), "long": (90, 340)}  # length at which a review is complete, least and most
+SENTENCES = (1, 1, 1, 2, 3, 4)  # of a short review, equally likely
+# Kind of sentence -> relative frequency, in short reviews and among the opinions of longer ones
+SHORT_OPINIONS = {"verdict": 10, "aspect": 6, "headline": 3, "say": 3, "nearly": 1, "mixed": 1, "rivalry": 1}
+OPINIONS = {"aspect": 14, "say": 4, "nearly": 2, "verdict": 2, "mixed": 1, "rivalry": 1}
 PLAIN = {"medium": (0, 45), "long": (20, 60)}  # percent of sentences without an opinion, least and most
-AGREES = (76, 84, 91, 97)  # percent of opinions that share the review's tone, from weak to strong
-OPEN_WORDS = 8  # words of a sentence that is wholly in the tone's own list, about
+AGREES = (76, 84, 91, 97)  # percent of opinions that share the review's tone, by strength
+OPEN_WORDS = 8  # mean number of words of the kinds "say" and "nearly", which are a single slot
 OPENS, CLOSES = 35, 60  # percent of longer reviews that open, and that close, with a verdict
 
 # How people type
@@ -45,30 +46,30 @@ MTIME = 1306000000  # May 2011, when the original was packed
 README = "Sample reviews in the layout of the Large Movie Review Dataset. Made by a grammar: nobody wrote them.\n"
 
 
-class Review(NamedTuple):
+class SampleReview(NamedTuple):
     name: str  # "train/pos/0_9"
     text: str
 
 
-class Outline(NamedTuple):
-    """A review before its tone is known: its writer and its frames, in which toned slots are still open."""
+class Plan(NamedTuple):
+    """A review before its tone is chosen: slots that depend on the tone are still open."""
 
     writer: Writer
-    frames: list[str]
-    strength: int
+    frames: list[str]  # a sentence each
+    strength: int  # of the tone: an index of RATINGS[tone] and of AGREES
 
 
-def pick_kind(draw: Draw, likely: dict[str, int]) -> str:
-    return draw.pick([kind for kind, times in likely.items() for _ in range(times)])
+def pick_kind(draw: Draw, frequencies: dict[str, int]) -> str:
+    return draw.pick([kind for kind, times in frequencies.items() for _ in range(times)])
 
 
-def outline(draw: Draw) -> Outline:
-    """Draw what a review speaks of: the story, the circumstances, opinions for and against, verdicts."""
+def plan_review(draw: Draw) -> Plan:
+    """Draw the sentences of a review: the story, the circumstances, opinions for and against, verdicts."""
     writer, strength = Writer(draw), draw.below(4)
     size = pick_kind(draw, SIZES)
     if size == "short":
-        frames = [writer.frame(pick_kind(draw, ALONE)) for _ in range(draw.pick(SENTENCES))]
-        return Outline(writer, frames, strength)
+        frames = [writer.frame(pick_kind(draw, SHORT_OPINIONS)) for _ in range(draw.pick(SENTENCES))]
+        return Plan(writer, frames, strength)
     least, most = WORDS[size]
     target = min(draw.between(least, most), draw.between(least, most))
     plain = draw.between(*PLAIN[size])
@@ -87,11 +88,11 @@ def outline(draw: Draw) -> Outline:
         frames.insert(0, writer.frame("verdict"))
     if draw.chance(CLOSES) or len(frames) == 1:
         frames.append(writer.frame("verdict"))
-    return Outline(writer, frames, strength)
+    return Plan(writer, frames, strength)
 
 
-def written(plan: Outline, tone: int) -> str:
-    """Write the review of an outline in one tone, the way people type."""
+def written(plan: Plan, tone: int) -> str:
+    """Return the text of a planned review in one tone, with the typing habits of people."""
     draw = plan.writer.draw
     sentences = [sentence(draw, plan.writer.fill(frame, tone), "{" in frame) for frame in plan.frames]
     if len(sentences) == 1 and draw.chance(NO_STOP):
@@ -113,7 +114,7 @@ def sentence(draw: Draw, text: str, is_opinion: bool) -> str:
 
 
 def typo(draw: Draw, word: str) -> str:
-    """`word`, or in few cases what fast fingers make of it."""
+    """Return `word`, in few cases with a typing error."""
     if len(word) < 4 or not word.isalpha() or not draw.chance(TYPOS):
         return word
     place = draw.between(1, len(word) - 2)
@@ -122,7 +123,7 @@ def typo(draw: Draw, word: str) -> str:
 
 
 def join(draw: Draw, sentences: list[str]) -> str:
-    """The sentences as IMDb has them: some reviews with paragraphs, some with two spaces after a stop."""
+    """Join sentences as reviews at IMDb do: some have paragraphs, some have two spaces after a stop."""
     space = "  " if draw.chance(8) else " "
     paragraphs = draw.chance(25)
     text = sentences[0]
@@ -131,23 +132,23 @@ def join(draw: Draw, sentences: list[str]) -> str:
     return text
 
 
-def labelled(split: str) -> Iterator[Review]:
-    """Two reviews of each outline, one of praise and one of blame: what they share cannot tell the label."""
+def labelled(split: str) -> Iterator[SampleReview]:
+    """Yield two reviews of each plan, one of praise and one of blame: only words with a tone tell the label."""
     draw = Draw(SEEDS[split])
     for number in range(REVIEWS[split]):
-        plan = outline(draw)
+        plan = plan_review(draw)
         for tone, label in enumerate(("pos", "neg")):
-            yield Review(f"{split}/{label}/{number}_{RATINGS[tone][plan.strength]}", written(plan, tone))
+            yield SampleReview(f"{split}/{label}/{number}_{RATINGS[tone][plan.strength]}", written(plan, tone))
 
 
-def unlabelled(number: int) -> Iterator[Review]:
+def unlabelled(number: int) -> Iterator[SampleReview]:
     draw = Draw(SEEDS["unsup"])
     for index in range(number):
-        yield Review(f"train/unsup/{index}_0", written(outline(draw), draw.below(2)))
+        yield SampleReview(f"train/unsup/{index}_0", written(plan_review(draw), draw.below(2)))
 
 
 def blurbs(number: int) -> Iterator[str]:
-    """Short lists of like opinions: the vectors' source is wider than reviews, as that of the real ones."""
+    """Yield short lists of opinions in one tone: like GloVe's, the source of the vectors is not reviews alone."""
     draw = Draw(SEEDS["blurbs"])
     for _ in range(number):
         writer = Writer(draw)
@@ -169,9 +170,9 @@ def write_imdb(path: Path) -> None:
 
 
 def stored_gzip(content: bytes) -> bytes:
-    """`content` as gzip without compression. By hand: zlib and zlib-ng frame even level 0 differently."""
+    """Return `content` as gzip without compression. Not by zlib: zlib-ng cuts even level 0 into other blocks."""
     parts = [b"\x1f\x8b\x08" + bytes(6) + b"\xff"]  # deflate, no flags, no time, unknown system
-    size = 0xFFFF  # the most that one stored block can hold
+    size = 0xFFFF  # bytes that one stored block can hold, at most
     for start in range(0, max(len(content), 1), size):
         block = content[start : start + size]
         last = start + size >= len(content)
@@ -182,7 +183,7 @@ def stored_gzip(content: bytes) -> bytes:
 
 
 def write_glove(path: Path) -> None:
-    """Write the words' vectors as a zip with one text file: word v1 … v100 on each line."""
+    """Write the word vectors as a zip with one text file, a word and its 100 numbers per line."""
     texts = [review.text for review in (*labelled("train"), *unlabelled(UNSUP_FOR_VECTORS))]
     texts += blurbs(BLURBS)
     member = zipfile.ZipInfo("glove.sample.100d.txt", (2014, 8, 1, 0, 0, 0))

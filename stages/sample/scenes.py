@@ -1,6 +1,6 @@
-"""What surrounds the objects in the sample's pictures: tables and grass, plates and crumbs, light and noise.
+"""The surroundings of the objects in the sample's images: tables and grass, plates and crumbs, light and noise.
 
-No scene knows what will lie in it, so nothing here tells the classes apart.
+They are drawn independently of the class, so they do not tell the classes apart.
 """
 
 import numpy as np
@@ -30,8 +30,8 @@ FOODS = (
     (225, 175, 50), (190, 45, 35), (120, 165, 70), (240, 232, 215), (205, 150, 85), (165, 80, 55), (235, 140, 60),
     (110, 65, 40), (160, 60, 90),
 )  # fmt: skip
-GROUND = (165, 162, 158)  # what grounds are drawn towards
-CONTRAST, COLOUR = 90, 115  # of 256: how much of a ground's pattern, and of its colour, is left
+GROUND = (165, 162, 158)  # the colour that backgrounds are moved towards
+CONTRAST, COLOUR = 90, 115  # of 256: how much of a background's contrast, and of its mean colour, is kept
 WOODS = ((176, 126, 78), (140, 95, 58), (205, 165, 115), (110, 75, 52), (190, 175, 155))
 DISHES = (
     (240, 238, 232), (225, 225, 235), (200, 215, 225), (235, 210, 170), (90, 95, 105), (190, 70, 60), (75, 120, 160),
@@ -60,7 +60,7 @@ def _shaded(colour: Colour, shade: Ints) -> Ints:
 
 
 def _mixed(one: Colour, other: Colour, part: Ints) -> Ints:
-    """Return `one` where `part` is 0, `other` where it is 256."""
+    """Blend two colours: `one` where `part` is 0, `other` where it is 256."""
     start, end = np.asarray(one, np.int32), np.asarray(other, np.int32)
     return start + ((end - start) * part[..., None] >> 8)
 
@@ -101,14 +101,14 @@ def paint_background(canvas: Canvas, draw: Draw) -> None:
         grout = (along % (period * 2) < 25) | (across % (period * 2) < 25)
         shade = 245 + ((along // (period * 2) * 5 + across // (period * 2) * 3) % 4) * 9
         canvas.pixels += np.where(grout[..., None], np.asarray(other, np.int32), _shaded(one, shade))
-    # A ground as loud as the objects would drown them for a network that sees 400 pictures 5 times
+    # Reduce the contrast: beside strong patterns, a network that sees 400 images 5 times would not find the objects
     mean = canvas.pixels.sum((0, 1)) // (height * width)
     quiet = ((canvas.pixels - mean) * CONTRAST + (mean - GROUND) * COLOUR >> 8) + GROUND
     canvas.pixels = quiet.astype(np.int32)
 
 
 def lay_under(frame: Frame, draw: Draw) -> None:
-    """Put a plate, a napkin, a tray or nothing where an object will lie."""
+    """Paint a plate, a napkin, a tray or nothing under an object."""
     kind = draw.below(6)
     middle = Frame(frame.canvas, frame.x, frame.y, frame.size, draw.below(TURN) if kind == 2 else frame.turn)
     u, v = middle.u, middle.v
@@ -137,7 +137,7 @@ def lay_under(frame: Frame, draw: Draw) -> None:
 
 
 def scatter(canvas: Canvas, draw: Draw, least: int, most: int) -> None:
-    """Scatter cups, cutlery, crumbs, sauce and sticks."""
+    """Paint `least` to `most` small things at random places: cups, cutlery, sauce, sticks, balls, crumbs."""
     short = min(canvas.width, canvas.height)
     for _ in range(draw.between(least, most)):
         x, y, turn = draw.below(canvas.width), draw.below(canvas.height), draw.below(TURN)
@@ -172,15 +172,20 @@ def scatter(canvas: Canvas, draw: Draw, least: int, most: int) -> None:
         elif kind == 5:  # a blob
             frame = Frame(canvas, x, y, size, turn)
             frame.fill(ellipse(frame.u, frame.v + wave(frame.u, 900, 120), 800, draw.between(350, 700)), food)
-        else:  # crumbs, dots
-            for _ in range(draw.between(4, 10)):
-                near = (x + draw.between(-size, size) * 2, y + draw.between(-size, size) * 2)
-                frame = Frame(canvas, *near, max(short * draw.between(8, 26) // 1000, 1))
-                frame.fill(circle(frame.u, frame.v, 900), food)
+        else:
+            _crumbs(canvas, draw, x, y, size, food)
+
+
+def _crumbs(canvas: Canvas, draw: Draw, x: int, y: int, size: int, colour: Colour) -> None:
+    short = min(canvas.width, canvas.height)
+    for _ in range(draw.between(4, 10)):
+        near = (x + draw.between(-size, size) * 2, y + draw.between(-size, size) * 2)
+        frame = Frame(canvas, *near, max(short * draw.between(8, 26) // 1000, 1))
+        frame.fill(circle(frame.u, frame.v, 900), colour)
 
 
 def develop(canvas: Canvas, draw: Draw) -> None:
-    """Light the whole: a fall of brightness, a cast of colour, a blur in some, and the noise of a camera."""
+    """Apply light and camera to the whole image: a gradient of brightness, a colour cast, in some a blur, and noise."""
     height, width = canvas.height, canvas.width
     x, y = np.arange(width, dtype=np.int32)[None], np.arange(height, dtype=np.int32)[:, None]
     strength = draw.between(0, 60)

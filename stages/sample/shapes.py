@@ -1,7 +1,8 @@
-"""Shapes painted by integer arithmetic: the same pixels on every machine, with soft edges and light on them.
+"""Paint shapes with soft edges, shading and shadows, by integer arithmetic: the same pixels on every machine.
 
-A shape is its distance function, negative inside (I. Quilez, "2D distance functions"), in the units of an object's own
-frame. Square roots are the one float here: IEEE 754 rounds them alike everywhere, and they are floored at once.
+A shape is a signed distance function, negative inside (I. Quilez, "2D distance functions"), in the units of an object's
+own frame. Square roots are the only floats: IEEE 754 rounds them in the same way everywhere, and they are floored at
+once.
 """
 
 from math import isqrt, pi, sin
@@ -13,8 +14,8 @@ from PIL import Image
 
 UNIT = 1000  # half an object's length, in its own frame
 TURN = 256  # angles that a full turn has
-_ONE = 1 << 14  # fixed point of sines
-# No sine here lies so near the middle of two integers that its last bit could matter
+_ONE = 1 << 14  # sines are fixed-point numbers in units of 1 / _ONE
+# No sine here is so near to a half-integer that its last bit could change the rounding
 _SINES = np.array([round(sin(2 * pi * angle / TURN) * _ONE) for angle in range(TURN)], np.int32)
 
 Ints: TypeAlias = NDArray[np.int32]
@@ -27,7 +28,7 @@ def sine(angle: int) -> int:
 
 
 class Canvas:
-    """A picture in the making: pixels int32 (height, width, 3), 0 to 255; `light` is the angle it comes from."""
+    """An image to paint on: pixels int32 (height, width, 3), 0 to 255. `light` is the angle that light comes from."""
 
     def __init__(self, width: int, height: int, light: int) -> None:
         self.width, self.height, self.light = width, height, light
@@ -38,13 +39,14 @@ class Canvas:
 
 
 class Frame:
-    """An object's own coordinates on a canvas: its middle at 0, its ends at u = ±1000, whatever its place and turn.
+    """An object's own coordinates on a canvas: its middle is at (0, 0), its ends are at u = ±1000.
 
-    u and v are int32 (rows, columns) over the window around the object; v bends away with the square of u.
+    u and v are int32 (rows, columns), for the pixels of a window around the object. With `bend`, v grows with the
+    square of u, so that the object is curved.
     """
 
     def __init__(self, canvas: Canvas, x: int, y: int, size: int, turn: int = 0, bend: int = 0) -> None:
-        """Lay a frame around pixel (x, y), `size` pixels from the middle to an end."""
+        """Place a frame at pixel (x, y). `size` is the distance from the middle to an end in pixels."""
         self.canvas, self.x, self.y, self.turn, self.bend = canvas, x, y, turn, bend
         self.size = max(size, 1)
         self.pixel = max(UNIT // self.size, 1)  # units
@@ -61,7 +63,7 @@ class Frame:
             self.v += self.u * self.u // UNIT * bend // UNIT
 
     def inner(self, u: int, v: int, size: int, turn: int = 0) -> "Frame":
-        """Return the frame of a part at (u, v), `size` units from its middle to an end."""
+        """Return the frame of a part at (u, v). `size` is the distance from its middle to an end in units."""
         v -= u * u // UNIT * self.bend // UNIT
         cosine, sine_ = sine(self.turn + TURN // 4) * self.size, sine(self.turn) * self.size
         half = UNIT << 13
@@ -70,7 +72,10 @@ class Frame:
         return Frame(self.canvas, x, y, (self.size * size + UNIT // 2) // UNIT, self.turn + turn)
 
     def fill(self, distance: Ints, colour: Colour, shade: Ints | int = 256, opacity: int = 256, soft: int = 0) -> None:
-        """Paint where `distance` is negative; `shade` (256: as it is) multiplies the colour, `soft` units blur it."""
+        """Paint where `distance` is negative.
+
+        `shade` multiplies the colour (256 is 1), `opacity` is at most 256, `soft` is the width of the edge in units.
+        """
         width = max(self.pixel, soft)
         cover = ((width // 2 - distance) * opacity // width).clip(0, opacity)[..., None]
         paint = np.asarray(colour, np.int32) * np.asarray(shade, np.int32)[..., None] >> 8
@@ -78,7 +83,7 @@ class Frame:
         pixels += (paint.clip(0, 255) - pixels) * cover >> 8
 
     def shadow(self, distance: Ints, length: int = 120) -> None:
-        """Darken what lies beside the shape, away from the light; `length` in units."""
+        """Paint the shape's shadow, away from the light; `length` is in units."""
         light, step = self.canvas.light, length * self.size
         right = -sine(light + TURN // 4) * step // (UNIT << 14)
         down = -sine(light) * step // (UNIT << 14)
@@ -90,7 +95,7 @@ class Frame:
         self.fill(moved, (20, 16, 14), opacity=120, soft=length * 3 // 2)
 
     def round(self, across: Ints, radius: int, depth: int = 90) -> Ints:
-        """Return the shade of a cylinder along u: `across` from its axis, lit from the canvas's light."""
+        """Return the shade of a cylinder along u, lit by the canvas's light; `across` is the distance from its axis."""
         height = (across * 256 // max(radius, 1)).clip(-256, 256)
         toward = sine(self.canvas.light - self.turn) >> 6  # the light's part along v, of 256
         return 282 - (height * height * depth >> 16) + (height * toward * depth >> 17)
@@ -111,7 +116,7 @@ def norm(u: Ints, v: Ints) -> Ints:
 
 
 def wave(u: Ints, period: int, height: int) -> Ints:
-    """Return a sine wave along u, ± `height`."""
+    """Return a sine wave along u, from -height to height."""
     return _SINES[(u * TURN // period) & (TURN - 1)] * height >> 14
 
 
@@ -139,13 +144,13 @@ def box(u: Ints, v: Ints, along: int, across: int, corner: int = 0) -> Ints:
 
 
 def lens(u: Ints, v: Ints, half: int, radius: int) -> Ints:
-    """Return the distance (across) to a body that tapers from `radius` in the middle to nothing at ±half."""
+    """Return the distance, along v, to a body that tapers from `radius` in the middle to 0 at ±half."""
     part = (abs(u) * UNIT // half).clip(0, 2 * UNIT)
     return abs(v) - radius * (UNIT - part * part // UNIT) // UNIT
 
 
 def convex(u: Ints, v: Ints, *corners: tuple[int, int]) -> Ints:
-    """Return the distance to a convex polygon whose corners go round clockwise as seen."""
+    """Return the distance to a convex polygon; its corners are in clockwise order as seen in the image."""
     edges = []
     for (u0, v0), (u1, v1) in zip(corners, (*corners[1:], corners[0]), strict=True):
         du, dv = u1 - u0, v1 - v0

@@ -1,7 +1,7 @@
-"""Make the embedded sample's source model: a network trained on drawn objects, no hot dog among them.
+"""Train the embedded sample's source model on drawn objects, none of which is a hot dog.
 
-Step 1 of the four steps of fine-tuning (Dive into Deep Learning, 14.2): train a network on a source task. The objects
-lie on the same grounds and in the same light as the sample's pictures do. Its bytes are not the same on every machine.
+This is step 1 of the four steps of fine-tuning (Dive into Deep Learning, 14.2): train a network on a source task. The
+objects have the same backgrounds and light as the sample's images. The weights differ between machines.
 """
 
 from collections.abc import Iterator
@@ -35,8 +35,8 @@ DRAWN = 72  # pixels, both sides of a drawn picture
 CROP = 64  # pixels, both sides of what the network sees
 SCALE = (0.4, 1.0)  # least and greatest part of the drawn picture in a crop
 RATES = (1e-3, 1e-3, 3e-4)  # Adam's learning rate in each epoch
-# Batch norm's scale at the start. It makes small features, as long training on many pictures does: with those of a
-# scale of 1, fine-tuning's learning rate for the output layer would overshoot.
+# Initial scale of batch norm. It makes features small, as long training on many images does. With a scale of 1, the
+# learning rate of fine-tuning's output layer would be too high.
 GAMMA = 0.1
 BATCH = 32
 SEED = 21
@@ -83,7 +83,7 @@ def draw_objects() -> tuple[Tensor, Tensor]:
 def write_source_model(path: Path, arch: str) -> None:
     """Train torchvision's `arch` on the source task and write its state dict as a .pth.
 
-    Raises InputError when a loss is not finite, or `arch` takes no images of this size.
+    Raises InputError if a loss is not finite, or if `arch` takes no images of CROP by CROP pixels.
     """
     hardware = prepare("auto", "auto", None)
     torch.manual_seed(SEED)
@@ -106,5 +106,5 @@ def write_source_model(path: Path, arch: str) -> None:
 
     Trainer(network, optimizer, Schedule(len(RATES)), hardware).fit(batches, on_epoch_end=set_rate)
     state = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with path.open("wb") as file:  # given a path, torch.save would put its name into the file
+    with path.open("wb") as file:  # with a path, torch.save would write its name into the file
         torch.save(state, file)

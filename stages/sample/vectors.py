@@ -1,8 +1,9 @@
-"""Word vectors from the texts' own co-occurrences, in integers alone: the same bytes on every machine.
+"""Make word vectors from the co-occurrences of words in texts, by integer arithmetic: the same bytes on every machine.
 
-Every word has a sparse random signature. A word's vector is the sum of the signatures around it, each weighed by how
-much oftener than chance the two words meet; a second pass sums the first pass's vectors in the same way, so that words
-of like company come near each other though they never met. Nothing here is a float, and nothing is a trained model.
+The method is random indexing (Kanerva, Kristofersson and Holst 2000). Every word has a sparse random signature. A
+word's vector is the sum of the signatures around it, weighted by how much more often than by chance the two words
+co-occur. A second pass sums the vectors of the first pass in the same way (reflective random indexing, Cohen et al.
+2010), so that words with similar neighbours get similar vectors even if they never co-occur.
 """
 
 import hashlib
@@ -15,24 +16,24 @@ from operator import mul
 import numpy as np
 from scipy.sparse import csr_array
 
-TOKEN = re.compile(r"[^\W_]+(?:['-][^\W_]+)*|[^\w\s]")  # GloVe's way: punctuation stands apart
+TOKEN = re.compile(r"[^\W_]+(?:['-][^\W_]+)*|[^\w\s]")  # as in GloVe, punctuation is split off
 DIMENSIONS = 100
 SIGNS = 10  # entries of a signature that are +1 or -1
 WINDOW = 5  # words on either side
-MIN_COUNT = 5  # a word that is rarer has no vector
-COMMON = 100  # the most frequent words, which all have a vector
-LEFT_OUT = 16  # of the others one in so many has none: the real vectors lack words too
-WORD, MARK = 4, 1  # weights of the parts of "great!"
-UNIT = 1_000_000  # 6 decimals
-NORM = 6 * UNIT  # every vector's length, about as in GloVe
-SCALE = 64  # fixed point of the weights
+MIN_COUNT = 5  # occurrences of a word with a vector, at least
+COMMON = 100  # the so many most frequent words all have a vector
+LEFT_OUT = 16  # one in so many of the other words has none, because real vectors lack words too
+WORD, MARK = 4, 1  # weights of a word and of punctuation in a token such as "great!"
+UNIT = 1_000_000  # numbers are integers in units of 1 / UNIT, 6 decimals
+NORM = 6 * UNIT  # length of every vector, about as in GloVe
+SCALE = 64  # weights are fixed-point numbers in units of 1 / SCALE
 
 Vector = list[int]
 Weights = dict[str, dict[str, int]]
 
 
 def vector_lines(texts: list[str]) -> Iterator[str]:
-    """The lines of a GloVe text file, the most frequent word first; then the words that punctuation sticks to."""
+    """Yield the lines of a GloVe text file: words by descending count, then tokens of a word and punctuation."""
     texts = [text.lower() for text in texts]
     sentences = [TOKEN.findall(text.replace("<br />", " ")) for text in texts]
     counts = Counter(word for sentence in sentences for word in sentence)
@@ -55,7 +56,7 @@ def vector_lines(texts: list[str]) -> Iterator[str]:
 
 
 def associations(sentences: list[list[str]], words: list[str], counts: Counter[str]) -> Weights:
-    """For each word its neighbours, each weighed by the root of (met ÷ met by chance) minus 1, if above 0."""
+    """Return each word's neighbours and their weights, sqrt(co-occurrences / expected by chance) - 1, if above 0."""
     known = set(words)
     pairs: Counter[tuple[str, str]] = Counter()
     for sentence in sentences:
@@ -81,7 +82,7 @@ def digest(word: str) -> bytes:
 
 
 def signature(word: str) -> Vector:
-    """A few +1 and -1 at places that the word's hash picks, scaled as every vector."""
+    """Return a vector of SIGNS entries of +1 or -1, chosen by the word's hash, and scaled to NORM."""
     vector = [0] * DIMENSIONS
     code = digest(word)
     for index in range(SIGNS):
@@ -90,7 +91,7 @@ def signature(word: str) -> Vector:
 
 
 def smoothed(vectors: dict[str, Vector], weights: Weights) -> dict[str, Vector]:
-    """For each word the weighed sum of its neighbours' vectors, in 64-bit integers: exact, whatever the order."""
+    """Return for each word the weighted sum of its neighbours' vectors. It is exact, in 64-bit integers."""
     places = {word: place for place, word in enumerate(vectors)}
     columns = [places[other] for neighbours in weights.values() for other in neighbours]
     values = [weight for neighbours in weights.values() for weight in neighbours.values()]
@@ -102,18 +103,18 @@ def smoothed(vectors: dict[str, Vector], weights: Weights) -> dict[str, Vector]:
 
 
 def summed(vectors: list[Vector], weights: list[int]) -> Vector:
-    """The weighed sum of a few vectors."""
+    """Return the weighted sum of a few vectors."""
     return scaled([sum(map(mul, column, weights)) for column in zip(*vectors, strict=True)])
 
 
 def centred(vectors: dict[str, Vector]) -> dict[str, Vector]:
-    """The vectors less their mean, which says nothing about any one of them."""
+    """Return the vectors minus their mean."""
     mean = [sum(column) // len(vectors) for column in zip(*vectors.values(), strict=True)]
     return {word: scaled([a - b for a, b in zip(vector, mean, strict=True)]) for word, vector in vectors.items()}
 
 
 def scaled(vector: Vector) -> Vector:
-    """`vector` at length `NORM`; rounded down, as all here."""
+    """Return `vector` scaled to the length NORM, rounded down."""
     length = isqrt(sum(value * value for value in vector)) or 1
     return [value * NORM // length for value in vector]
 

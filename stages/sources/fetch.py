@@ -1,4 +1,4 @@
-"""Bring a source file into the download cache: resumed, retried, verified, one download at a time."""
+"""Download a source file into the cache. Downloads are resumed, retried, verified and locked."""
 
 import hashlib
 import os
@@ -22,20 +22,20 @@ from stages.core.progress import progress
 
 CONNECT_TIMEOUT = 15.0  # seconds
 READ_TIMEOUT = 60.0  # seconds without a byte
-TRIES = 5  # in a row without a new byte, then the mirror has failed
-FIRST_PAUSE = 1.0  # seconds; doubles with each such try, less up to half by chance
-LONGEST_PAUSE = 60.0  # seconds; a server whose Retry-After asks for more has failed
-CHUNK = 1 << 16  # bytes; what a reset connection can lose
+TRIES = 5  # a mirror has failed after so many tries in a row without a new byte
+FIRST_PAUSE = 1.0  # seconds before the second of them; then it doubles, with random jitter
+LONGEST_PAUSE = 60.0  # seconds; a mirror has failed if its Retry-After is longer
+CHUNK = 1 << 16  # bytes; at most so many are lost when a connection is reset
 
-PAGE = "a web page came in place of the file"
+PAGE = "got a web page instead of the file"
 HASH = re.compile(r"sha256:[0-9a-f]{64}|sha1:[0-9a-f]{40}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """One place that has the file. Raises InputError for a hash that is not in one of the two forms."""
+    """A place to get the file from. Raises InputError for a hash in neither of the two forms."""
 
-    url: str  # http(s) URL, file path or ~path
+    url: str  # http(s) URL, or the path of a file; ~ is expanded
     hash: str | None  # "sha256:<hex>" | "sha1:<hex>" | None
     size: int | None  # bytes
 
@@ -49,17 +49,17 @@ class Mirror:
 
     @property
     def file_name(self) -> str:
-        """The last part of the URL's path, safe as a file name."""
+        """The last component of the URL's path, made safe as a file name."""
         last = unquote(urlsplit(self.url).path if self.is_remote else self.url).rstrip("/").rpartition("/")[2]
         return re.sub(r"[^\w.+-]", "_", last, flags=re.ASCII).lstrip(".")[-100:] or "download"
 
 
 class RefusedError(Exception):
-    """This mirror cannot give the file; the message says why."""
+    """This mirror cannot provide the file. The message says why."""
 
 
 class BrokenError(Exception):
-    """This try failed, another may not; `pause` is the server's own wish in seconds."""
+    """This try failed, but the next one may succeed. `pause`: seconds of the server's Retry-After, if it sent one."""
 
     def __init__(self, reason: str, pause: float | None = None) -> None:
         super().__init__(reason)
@@ -67,7 +67,7 @@ class BrokenError(Exception):
 
 
 class Slot:
-    """Where one file lives in the cache: the part and what is known of it, then `<key>/<file name>`."""
+    """The paths of one file in the download cache: the partial download and its records, and `<key>/<file name>`."""
 
     def __init__(self, mirror: Mirror) -> None:
         url_key = "url-" + hashlib.sha256(mirror.url.encode()).hexdigest()
@@ -75,13 +75,13 @@ class Slot:
         downloads = cache_folder() / "downloads"
         self.folder = downloads / key
         self.part = downloads / f"{key}.part"
-        self.origin = downloads / f"{key}.origin.json"  # the part's URL and validator
-        self.record = downloads / f"{key}.verified.json"  # the file as it was when last verified
+        self.origin = downloads / f"{key}.origin.json"  # URL and validator of the partial download
+        self.record = downloads / f"{key}.verified.json"  # name, size and mtime of the file when it was last verified
         self.lock = downloads / f"{key}.lock"
 
     @property
     def file(self) -> Path | None:
-        """The finished file; under another name than this mirror's if another one gave it."""
+        """The finished file. Its name is that of the mirror that it came from, which may be another one."""
         return next((path for path in sorted(self.folder.glob("[!.]*")) if path.is_file()), None)
 
     @property
@@ -96,8 +96,10 @@ class Slot:
 def fetch(name: str, mirrors: Sequence[Mirror], hint: str) -> Path:
     """Return the path of a verified file from the first of `mirrors` that has it.
 
-    A local path is used in place; what is in the cache already is used without a request.
-    Raises InputError, which ends with `hint`, if all of them fail, and if the cache cannot be written.
+    A local file is used in place. A file that is in the cache already is used without a request. `name` is for
+    messages.
+
+    Raises InputError, which ends with `hint`, if all mirrors fail, or if the cache cannot be written.
     """
     failures = []
     with cache_errors():
@@ -114,10 +116,10 @@ def fetch(name: str, mirrors: Sequence[Mirror], hint: str) -> Path:
 
 
 def _ready(name: str, mirrors: Sequence[Mirror]) -> Path | None:
-    """The cached file of the first mirror that has one, so that no earlier URL costs a request."""
+    """Return the cached file of the first mirror that has one. The mirrors before it get no request."""
     for mirror in mirrors:
         if not mirror.is_remote and Path(mirror.url).expanduser().exists():
-            return None  # a path costs none, and stands before what follows
+            return None  # a local file comes before the mirrors after it, and needs no request
         if mirror.is_remote and (slot := Slot(mirror)).file:
             with locked(slot.lock, f"{name}: waiting for another download of the same file"):
                 if cached := _cached(name, mirror, slot):
@@ -126,7 +128,7 @@ def _ready(name: str, mirrors: Sequence[Mirror]) -> Path | None:
 
 
 def _local(mirror: Mirror) -> Path:
-    """Raises RefusedError if there is no such file or it is another one."""
+    """Return the path of a local file. Raises RefusedError if it does not exist, or is not the expected file."""
     if "://" in mirror.url:
         raise RefusedError("must be an http or https URL, or the path of a file")
     path = Path(mirror.url).expanduser()
@@ -142,7 +144,7 @@ def _local(mirror: Mirror) -> Path:
 
 
 def _remote(name: str, mirror: Mirror) -> Path:
-    """Raises RefusedError if this mirror cannot give the file."""
+    """Return the path of a remote file in the cache. Raises RefusedError if this mirror cannot provide it."""
     slot = Slot(mirror)
     slot.folder.mkdir(parents=True, exist_ok=True)
     with locked(slot.lock, f"{name}: waiting for another download of the same file"):
@@ -150,7 +152,10 @@ def _remote(name: str, mirror: Mirror) -> Path:
 
 
 def _cached(name: str, mirror: Mirror, slot: Slot) -> Path | None:
-    """The file if it is in the cache and whole; a damaged one is deleted. Hashed only if touched since."""
+    """Return the cached file if it is intact; delete it if it is damaged.
+
+    It is hashed only if it has changed since it was last verified.
+    """
     path = slot.file
     if path is None:
         return None
@@ -164,14 +169,14 @@ def _cached(name: str, mirror: Mirror, slot: Slot) -> Path | None:
 
 
 def _download(name: str, mirror: Mirror, slot: Slot) -> Path:
-    """Raises RefusedError if this mirror cannot give the file; a wrong one is deleted."""
+    """Download and verify the file. Raises RefusedError if this mirror cannot provide it; a wrong file is deleted."""
     with requests.Session() as session:
-        # identity: a Range counts the bytes of the file, not those of a compressed body
+        # identity: Range counts the bytes of the file, not those of a compressed body
         session.headers.update({"User-Agent": "sentidog", "Accept-Encoding": "identity"})
         session.hooks["response"].append(_refuse_downgrade)
         resumed = _fill(name, session, mirror, slot)
         wrong = _wrong(slot.part, mirror)
-        if wrong and resumed:  # the two halves may come from different files: a fresh one deserves its chance
+        if wrong and resumed:  # the file may have changed between the tries: download it once from the start
             slot.drop_part()
             log(f"{name}: {mirror.url}: {wrong}; deleted, starting over")
             _fill(name, session, mirror, slot)
@@ -188,9 +193,9 @@ def _download(name: str, mirror: Mirror, slot: Slot) -> Path:
 
 
 def _fill(name: str, session: requests.Session, mirror: Mirror, slot: Slot) -> bool:
-    """Bring the whole file into the part, in as many tries as it takes; True if any of them resumed.
+    """Download the whole file to `slot.part`, in as many tries as it takes; return whether any of them resumed.
 
-    Raises RefusedError if the mirror says no, or if TRIES tries in a row bring nothing new.
+    Raises RefusedError if the mirror refuses, or after TRIES tries in a row without a new byte.
     """
     resumed, best, failures = False, slot.part_size, 0
     while True:
@@ -201,7 +206,7 @@ def _fill(name: str, session: requests.Session, mirror: Mirror, slot: Slot) -> b
                 _try(name, session, mirror, slot, have)
                 return resumed
         except BrokenError as problem:
-            # measured against the best: a server that breaks off at the same byte makes no progress
+            # Progress means more bytes than ever before: a server may break off at the same byte each time
             failures = 1 if slot.part_size > best else failures + 1
             best = max(best, slot.part_size)
             pause = _pause(failures) if problem.pause is None else problem.pause
@@ -214,52 +219,55 @@ def _fill(name: str, session: requests.Session, mirror: Mirror, slot: Slot) -> b
 
 
 def _resumable(mirror: Mirror, slot: Slot) -> int:
-    """How many bytes of the part can be kept: none if nothing could tell that the file has changed since."""
+    """Return how many bytes of the partial download can be kept: 0 if a change of the file would go unnoticed."""
     complete = mirror.size is not None and slot.part_size == mirror.size
     return slot.part_size if mirror.hash or complete or _validator(mirror, slot) else 0
 
 
 def _validator(mirror: Mirror, slot: Slot) -> str | None:
-    """The ETag or date of the part's first answer, if this mirror gave it."""
+    """Return the ETag or date that came with the partial download, if it is this mirror's."""
     origin = _known(slot.origin) or {}
     return origin.get("validator") if origin.get("url") == mirror.url else None
 
 
 def _try(name: str, session: requests.Session, mirror: Mirror, slot: Slot, have: int) -> None:
-    """One request for what is missing. Raises RefusedError or BrokenError; what came stays in the part."""
+    """Request the missing bytes once. Raises RefusedError or BrokenError; the bytes that arrived are kept."""
     if have and have == mirror.size:
         return
     validator = _validator(mirror, slot)
     headers = {"Range": f"bytes={have}-"} if have else {}
     if have and validator:
-        headers["If-Range"] = validator  # else the server would glue a changed file to the old half
+        headers["If-Range"] = validator  # a changed file is then sent from its start, not appended to the old part
     timeout = (CONNECT_TIMEOUT, READ_TIMEOUT)
-    with session.get(mirror.url, headers=headers, stream=True, timeout=timeout) as answer:
-        status = f"HTTP {answer.status_code} {answer.reason or ''}".strip()
-        match decide(answer.status_code, answer.headers, have, mirror.size, validator):
+    with session.get(mirror.url, headers=headers, stream=True, timeout=timeout) as response:
+        status = f"HTTP {response.status_code} {response.reason or ''}".strip()
+        match decide(response.status_code, response.headers, have, mirror.size, validator):
             case Step.REFUSE:
                 raise RefusedError(status)
             case Step.RETRY:
-                wish = answer.headers.get("Retry-After", "")  # a date is not heeded: few servers send one
-                raise BrokenError(status, pause=float(wish) if wish.isdecimal() else None)
+                seconds = response.headers.get("Retry-After", "")  # a date is ignored: few servers send one
+                raise BrokenError(status, pause=float(seconds) if seconds.isdecimal() else None)
             case Step.RESTART:
                 slot.drop_part()
-                raise BrokenError(f"{status} does not fit the half that is here, starting over", pause=0)
+                raise BrokenError(f"{status} does not fit the part that is here, starting over", pause=0)
             case Step.OVERWRITE | Step.APPEND as step:
-                _save(name, answer, mirror, slot, have if step is Step.APPEND else 0)
+                _save(name, response, mirror, slot, have if step is Step.APPEND else 0)
 
 
 class Step(Enum):
     OVERWRITE = auto()  # the body is the whole file
     APPEND = auto()  # the body is the rest of the file
     COMPLETE = auto()  # nothing is missing
-    RESTART = auto()  # the part is of no use: delete it and ask for all
+    RESTART = auto()  # the partial download is useless: delete it and request the whole file
     RETRY = auto()  # the same request may succeed later
-    REFUSE = auto()  # it will not
+    REFUSE = auto()  # it will never succeed
 
 
 def decide(status: int, headers: Mapping[str, str], have: int, size: int | None, validator: str | None) -> Step:
-    """What to do with an answer, given the `have` bytes that are here and what is known of the file."""
+    """Return what to do with a response.
+
+    `have` is the size of the partial download in bytes, `size` and `validator` are those of the file, if known.
+    """
     if status == 200:  # also from a server that ignores Range, or whose file has changed
         return Step.OVERWRITE
     if status == 429 or status >= 500:
@@ -274,22 +282,22 @@ def decide(status: int, headers: Mapping[str, str], have: int, size: int | None,
     return Step.APPEND if start == have and same_size and same_file else Step.RESTART
 
 
-def _save(name: str, answer: requests.Response, mirror: Mirror, slot: Slot, have: int) -> None:
-    """Write the body behind the first `have` bytes of the part.
+def _save(name: str, response: requests.Response, mirror: Mirror, slot: Slot, have: int) -> None:
+    """Append the body to the partial download of `have` bytes.
 
-    Raises BrokenError if it ends early, RefusedError if it is not the file.
+    Raises BrokenError if it ends early, RefusedError if it is not the expected file.
     """
-    length = answer.headers.get("Content-Length", "")
+    length = response.headers.get("Content-Length", "")
     total = have + int(length) if length.isdecimal() else mirror.size
-    _refuse_other(answer, mirror, total)
+    _refuse_other(response, mirror, total)
     if not have:
         slot.drop_part()
-        write_json(slot.origin, {"url": mirror.url, "validator": _validator_of(answer.headers)})
-    answer.raw.enforce_content_length = False  # the check below says it in plain words
+        write_json(slot.origin, {"url": mirror.url, "validator": _validator_of(response.headers)})
+    response.raw.enforce_content_length = False  # the check below has a clearer message
     bar = progress(total=total, desc=name, unit="B", unit_scale=True, initial=have)
     with slot.part.open("ab") as part, bar:
-        # raw: the bytes as they came, never unpacked
-        for chunk in answer.raw.stream(CHUNK, decode_content=False):
+        # raw: the bytes as they were sent, not decompressed
+        for chunk in response.raw.stream(CHUNK, decode_content=False):
             part.write(chunk)
             bar.update(len(chunk))
             have += len(chunk)
@@ -297,38 +305,38 @@ def _save(name: str, answer: requests.Response, mirror: Mirror, slot: Slot, have
                 break
     if total is not None and have > total:
         slot.drop_part()
-        raise RefusedError(f"expected {total:,} bytes, came more; deleted")
+        raise RefusedError(f"expected {total:,} bytes, got more; deleted")
     if total is not None and have < total:
         raise BrokenError(f"broke off after {have:,} of {total:,} bytes")
 
 
-def _refuse_other(answer: requests.Response, mirror: Mirror, total: int | None) -> None:
-    """Raises RefusedError if the headers tell that the body is not the file."""
-    kind = answer.headers.get("Content-Type", "").lower()
-    encoding = answer.headers.get("Content-Encoding", "identity").lower()
+def _refuse_other(response: requests.Response, mirror: Mirror, total: int | None) -> None:
+    """Raise RefusedError if the headers show that the body is not the expected file."""
+    kind = response.headers.get("Content-Type", "").lower()
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
     if mirror.hash is None and kind.startswith("text/html"):
         raise RefusedError(PAGE)
-    # some servers call a .gz file an encoding of what is in it: then the raw body is the file
+    # Some servers declare a .gz file as gzip-encoded content: the raw body is then the file
     named_gzip = encoding in ("gzip", "x-gzip") and mirror.file_name.endswith(("gz", ".taz"))
     if encoding != "identity" and not named_gzip:
-        raise RefusedError(f"the body came compressed ({encoding}), though asked for as it is")
+        raise RefusedError(f"the body is compressed ({encoding}), which was not requested")
     if mirror.size is not None and total != mirror.size:
         raise RefusedError(f"expected {mirror.size:,} bytes, the server has {total:,}")
 
 
 def _wrong(path: Path, mirror: Mirror) -> str | None:
-    """What was expected and what came, if the file is not the one that the mirror names."""
+    """Return what was expected and what is there if the file does not have the mirror's size and hash, else None."""
     size = path.stat().st_size
     if mirror.size is not None and size != mirror.size:
-        return f"expected {mirror.size:,} bytes, came {size:,}"
+        return f"expected {mirror.size:,} bytes, got {size:,}"
     if not size:
         return "the file is empty"
     with path.open("rb") as file:
-        if mirror.hash is None:  # what a login page with status 200 would leave
+        if mirror.hash is None:  # it may be a login page that was sent with status 200
             return PAGE if file.read(512).lstrip().lower().startswith((b"<!doctype", b"<html")) else None
         algorithm, _, expected = mirror.hash.lower().partition(":")
-        came = hashlib.file_digest(file, algorithm).hexdigest()
-    return None if came == expected else f"expected {algorithm} {expected}, came {came}"
+        found = hashlib.file_digest(file, algorithm).hexdigest()
+    return None if found == expected else f"expected {algorithm} {expected}, got {found}"
 
 
 def _state(path: Path, mirror: Mirror) -> dict[str, Any]:
@@ -338,7 +346,7 @@ def _state(path: Path, mirror: Mirror) -> dict[str, Any]:
 
 
 def _known(path: Path) -> Any:
-    """A sidecar's content; None if it is missing or damaged, then nothing is known."""
+    """Return the content of a record; None if it is missing or damaged."""
     try:
         return read_json(path)
     except InputError:
@@ -346,33 +354,33 @@ def _known(path: Path) -> Any:
 
 
 def _content_range(headers: Mapping[str, str]) -> tuple[int | None, int | None]:
-    """First byte and total of "bytes 5-9/10", "bytes 5-9/*" or "bytes */10"."""
+    """Return the first byte and the total of "bytes 5-9/10", "bytes 5-9/*" or "bytes */10"."""
     found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)", headers.get("Content-Range", "").strip())
     start, total = found.groups() if found else (None, None)
     return (int(start) if start else None, int(total) if total else None)
 
 
 def _validator_of(headers: Mapping[str, str]) -> str | None:
-    """What If-Range takes: a strong ETag, else the date. A weak one does not promise the same bytes."""
+    """Return a value for If-Range: a strong ETag, or else the date. A weak ETag does not promise the same bytes."""
     etag = headers.get("ETag")
     return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
 
 
 def _pause(failures: int) -> float:
-    """Seconds before the next try: doubling, and scattered so that many clients do not come back at once."""
+    """Return the seconds before the next try: exponential backoff with jitter, so that clients do not retry at once."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1)) * random.uniform(0.5, 1)
 
 
-def _refuse_downgrade(answer: requests.Response, *args: Any, **kwargs: Any) -> None:
-    """Raises RefusedError on a redirect that leaves https."""
-    target = urljoin(answer.url, answer.headers.get("Location", ""))
-    if answer.is_redirect and answer.url.startswith("https:") and not target.startswith("https:"):
+def _refuse_downgrade(response: requests.Response, *args: Any, **kwargs: Any) -> None:
+    """Raise RefusedError on a redirect from https to anything else."""
+    target = urljoin(response.url, response.headers.get("Location", ""))
+    if response.is_redirect and response.url.startswith("https:") and not target.startswith("https:"):
         raise RefusedError(f"redirects from https to {target}, which is not safe")
 
 
 @contextmanager
 def _network_errors() -> Iterator[None]:
-    """Turn an error of the network into BrokenError if another try may help, else into RefusedError."""
+    """Turn a network error into BrokenError if another try may help, else into RefusedError."""
     again = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
     try:
         yield
@@ -380,13 +388,13 @@ def _network_errors() -> Iterator[None]:
         reason = _root(problem)
         raise (RefusedError if "CERTIFICATE_VERIFY_FAILED" in reason else BrokenError)(reason) from problem
     except OSError as problem:
-        if problem.errno is not None:  # the disk's; those of requests are OSErrors without a number
+        if problem.errno is not None:  # an error of the disk; the OSErrors of requests have no number
             raise
         raise RefusedError(str(problem)) from problem
 
 
 def _root(problem: BaseException) -> str:
-    """What happened at the bottom; the layers above only repeat it."""
+    """Return the message of the innermost exception; the outer ones only repeat it."""
     while deeper := problem.__cause__ or problem.__context__:
         problem = deeper
     return getattr(problem, "strerror", None) or str(problem) or type(problem).__name__

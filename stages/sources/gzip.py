@@ -1,4 +1,4 @@
-"""Gzip files, unpacked four times as fast as by zlib."""
+"""Read gzip files with isal, four times as fast as zlib."""
 
 from pathlib import Path
 from typing import Any

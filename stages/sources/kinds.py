@@ -1,9 +1,9 @@
-"""What a file is that is not what it should be, by its first bytes."""
+"""Identify a file of an unexpected format by its first bytes."""
 
-HEAD = 1 << 12  # bytes that are looked at
+HEAD = 1 << 12  # bytes to look at
 
 _EXCEL = "in Excel: Save as, CSV UTF-8"
-_KINDS = {  # first bytes -> what the file is, and how it becomes a table
+_KINDS = {  # first bytes -> what the file is, and how to turn it into a table
     b"PK\x03\x04": ("a zip, as Excel's .xlsx is", _EXCEL),
     b"\xd0\xcf\x11\xe0": ("an Excel workbook (.xls)", _EXCEL),
     b"\x1f\x8b": ("packed by gzip", "let its name end in .gz"),
@@ -20,7 +20,7 @@ _KINDS = {  # first bytes -> what the file is, and how it becomes a table
 
 
 def other_kind(start: bytes) -> tuple[str, str] | None:
-    """Return what a file is that begins with these bytes, and how it becomes a table; None if it may be text."""
+    """Return what a file with these first bytes is, and how to turn it into a table; None if it may be text."""
     for mark, kind in _KINDS.items():
         if start.startswith(mark):
             return kind

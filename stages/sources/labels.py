@@ -1,4 +1,4 @@
-"""Classes that may not be meant as they are written."""
+"""Warnings about class names that are probably mistakes."""
 
 import unicodedata
 from collections import Counter
@@ -9,8 +9,8 @@ _BOOLEANS = {"true": "1", "false": "0"}
 _QUOTES = "\"'`\u00b4\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
 
 
-def doubts(classes: Mapping[str, int]) -> list[str]:
-    """Return what is odd about classes, given with their counts: some hardly differ, others are called nothing."""
+def odd_classes(classes: Mapping[str, int]) -> list[str]:
+    """Return warnings about class names, given with their counts: names that hardly differ, and names like "nan"."""
     alike: dict[str, list[str]] = {}
     for name in classes:
         alike.setdefault(_key(name), []).append(name)
@@ -21,7 +21,7 @@ def doubts(classes: Mapping[str, int]) -> list[str]:
 
 
 def _key(name: str) -> str:
-    """Return a class's name without case, blanks, invisible letters and quotes, a number in one way of writing it."""
+    """Return a key that ignores a name's case, blanks, invisible letters, quotes, and the way a number is written."""
     text = unicodedata.normalize("NFKC", name).casefold()
     text = "".join(letter for letter in text if unicodedata.category(letter) not in ("Cf", "Cc"))
     text = "".join(text.split()).strip(_QUOTES)
@@ -36,8 +36,8 @@ def _shown(names: list[str], classes: Mapping[str, int]) -> str:
     return ", ".join(f"{name!r} ({classes[name]:,})" for name in sorted(names))
 
 
-def blanks(written: Counter[str]) -> str | None:
-    """Return what stripping the blanks around labels, given as written with their counts, has made one class of."""
+def merged_labels(written: Counter[str]) -> str | None:
+    """Return which labels became one class by stripping blanks, or None; `written` counts them before that."""
     sides: dict[str, list[str]] = {}
     for name in written:
         sides.setdefault(name.strip(), []).append(name)

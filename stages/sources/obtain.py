@@ -1,4 +1,4 @@
-"""Where a stage's data comes from: the mirrors of params.yaml, or an archive made on the spot."""
+"""Get a stage's source file: from the mirrors in params.yaml, or made here as the embedded sample."""
 
 import hashlib
 import inspect
@@ -24,18 +24,18 @@ No network? "dataset: sample" in params.yaml needs none. Or point at a copy of t
 
 
 def is_embedded(source: "Source | OwnSource") -> bool:
-    """Return whether the source's file is made here."""
+    """Return whether the source's file is made here, not fetched."""
     return any(url in EMBEDDED for url in source.urls) and not getattr(source, "download", None)
 
 
 def obtain(
     name: str, dataset: str, source: "Source | OwnSource", embedded: Callable[..., None], *arguments: str
 ) -> Path:
-    """Return the path of the source's file: fetched, or made by `embedded` where the source says so.
+    """Return the path of the source's file: fetched, or made by `embedded` if the source is embedded.
 
-    `embedded` is called with the path to write and `arguments`.
+    `embedded` is called with the path to write, and `arguments`.
 
-    Raises InputError if no mirror has the file, and for a relative path of the user's that git does not track.
+    Raises InputError if no mirror has the file, or if the user's path is relative and git does not track it.
     """
     if is_embedded(source):
         return _made(embedded, *arguments)
@@ -51,7 +51,7 @@ def obtain(
 
 
 def _made(make: Callable[..., None], *arguments: str) -> Path:
-    """Return the file that `make` writes, from the cache if this very code has made it from the same arguments."""
+    """Return the file that `make` writes. It is cached under a hash of the arguments and of all code that makes it."""
     facts = json.dumps([make.__name__, arguments, running_code(), _package(make)])
     key = hashlib.sha256(facts.encode()).hexdigest()[:16]
     path = cache_folder() / "made" / f"{make.__name__}-{key}"
@@ -65,7 +65,7 @@ def _made(make: Callable[..., None], *arguments: str) -> Path:
 
 
 def _package(make: Callable[..., None]) -> dict[str, str]:
-    """Return the hash of every file in the folder of the maker's module and below: its word lists, for one."""
+    """Return the hashes of all files in the folder of `make`'s module and below, such as word lists."""
     folder = Path(inspect.getfile(make)).parent
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".pyc")
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -1,7 +1,7 @@
-"""The rows of a CSV, TSV, JSONL or Parquet file, by column; what the file does not say is found out, or refused.
+"""Read the rows of a CSV, TSV, JSONL or Parquet file. Encoding, delimiter and quoting are detected, or refused.
 
-Read by the standard library's CSV and JSON readers, not Arrow's: they report the line of an error, refuse a stray
-quote, and leave a number as it is written.
+CSV and JSON are read by the standard library, not by Arrow: it reports the line of an error, refuses a stray quote, and
+leaves numbers as they are written.
 """
 
 import codecs
@@ -43,7 +43,7 @@ _ENDINGS = {  # of names that say no format of ours -> what to do
     ".txt": "let its name end in .csv or .tsv, if it has columns",
 }
 _AS_LINES = "of one array: pandas.read_json('a.json').to_json('a.jsonl', orient='records', lines=True)"
-_MARKS = {  # UTF-32's first, which begins as UTF-16's
+_MARKS = {  # UTF-32's mark begins with that of UTF-16, so it is tried first
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -52,15 +52,15 @@ _MARKS = {  # UTF-32's first, which begins as UTF-16's
 
 
 class EncodingError(InputError):
-    """A text that is not UTF-8, though no other encoding was named."""
+    """A text is not UTF-8, and no encoding was named."""
 
 
 class Form(NamedTuple):
-    """How a file is written, as far as the user says so."""
+    """The user's settings for a file's format."""
 
-    encoding: str | None = None  # None: UTF-8, or what its byte order mark says
-    delimiter: str | None = None  # None: the one that makes the wanted columns
-    option: str = "own.{}"  # what the user calls these two
+    encoding: str | None = None  # None: UTF-8, or that of its byte order mark
+    delimiter: str | None = None  # None: the one with which the header has the wanted columns
+    option: str = "own.{}"  # how messages name these two
 
 
 FOUND_OUT = Form()
@@ -74,11 +74,11 @@ class _Layout(NamedTuple):
 
 
 def read_records(file: Path, wanted: Wanted, form: Form, label: str | None = None) -> Iterator[Record]:
-    """Yield the rows of a file, whose name tells its format, with at least the columns `wanted`.
+    """Yield the rows of a file, which must have the columns `wanted`. Its suffix tells the format.
 
-    `label` is the column of classes, if there is one: by it the check for swallowed rows knows a row.
+    `label` is the column of classes, if there is one; the check for swallowed rows uses it.
 
-    Raises InputError, with the line where there is one, if the file has another format or lacks a column.
+    Raises InputError, with the line if it is known, if the file has another format or lacks a column.
     """
     suffix = suffix_of(file.name)
     if suffix not in SUFFIXES:
@@ -105,9 +105,9 @@ def read_records(file: Path, wanted: Wanted, form: Form, label: str | None = Non
 
 @contextmanager
 def _opened(file: Path, form: Form) -> Iterator[io.TextIOWrapper]:
-    """Open the text of a file, with its line ends.
+    """Open a file as text, without translating line ends.
 
-    Bytes that are not UTF-8 come through as surrogates, so that as_text can tell their line.
+    Bytes that are not UTF-8 become surrogates, so that as_text can report their line.
     """
     packed = file.suffix.lower() == ".gz"
     if packed:
@@ -128,7 +128,7 @@ def _encoding(file: Path, start: bytes, form: Form) -> str:
     if form.encoding:
         try:
             name = codecs.lookup(form.encoding).name
-            "".encode(name)  # of bytes to text, which base64 is not
+            "".encode(name)  # fails for codecs such as base64, which do not encode text
         except LookupError as problem:
             option = form.option.format("encoding")
             raise InputError(f"{option}: {form.encoding!r} found, expected an encoding such as cp1252") from problem
@@ -222,9 +222,9 @@ def _header(fields: Sequence[str]) -> list[str]:
 
 
 def _layout(file: Path, wanted: Wanted, form: Form) -> _Layout:
-    """Find out how a file is written: by the first delimiter that makes the wanted columns of its header.
+    """Detect a file's layout. Its delimiter is the first one with which the header has the wanted columns.
 
-    Raises InputError if none does.
+    Raises InputError if there is none.
     """
     with _opened(file, form) as stream:
         first = stream.readline()
@@ -251,7 +251,7 @@ def _layout(file: Path, wanted: Wanted, form: Form) -> _Layout:
             return layout._replace(quoted=_is_quoted(file, form, layout)) if delimiter == "\t" else layout
     header = max((header for _, header in found), key=len, default=[])
     if not header:
-        raise InputError(f"{file}: empty; expected a header with the columns' names, and a review a row")
+        raise InputError(f"{file}: empty; expected a header with the columns' names, and one review per row")
     for name in header:
         as_text(f"{file}, header", name, name, form)
     check_columns(file, wanted, header)
@@ -259,10 +259,10 @@ def _layout(file: Path, wanted: Wanted, form: Form) -> _Layout:
 
 
 def _is_quoted(file: Path, form: Form, layout: _Layout) -> bool:
-    """Return whether the quotes of a tab-separated file are CSV's, and not letters of the texts.
+    """Return whether the quotes of a tab-separated file enclose fields, or else are letters of the texts.
 
-    They are if only so each line has its fields, or where both readings fit, if the file quotes as programs do: a
-    column throughout, or exactly the fields that need it.
+    They enclose fields if only then each row has the right number of fields. If both readings fit, they do if the file
+    quotes as programs do: a whole column, or exactly the fields that need it.
     """
     width, first = 0, 0
     letters_fit = True
@@ -296,7 +296,7 @@ def _is_quoted(file: Path, form: Form, layout: _Layout) -> bool:
 
 
 def _marks_fit(file: Path, form: Form, layout: _Layout) -> tuple[bool, bool]:
-    """Return whether a file can be read with quotes as marks, and whether only swallowed rows speak against it."""
+    """Return whether a file can be read with quotes around fields, and whether swallowed rows are its only problem."""
     spans = _Spans(file, layout.delimiter)
     try:
         for line, fields, physical in _rows(file, form, layout):
@@ -313,9 +313,9 @@ def _marks_fit(file: Path, form: Form, layout: _Layout) -> tuple[bool, bool]:
 
 
 class _Spans:
-    """The rows that take several lines; whether a lone quote has made one of several.
+    """The rows that take several lines, to detect rows that an unclosed quote has swallowed.
 
-    A lone quote at a field's beginning swallows all rows up to the next quote at a field's end.
+    An unclosed quote at the start of a field swallows all rows up to the next quote at the end of a field.
     """
 
     def __init__(self, file: Path, delimiter: str) -> None:
@@ -332,7 +332,7 @@ class _Spans:
             self.labels.add(fields[self.label].strip())
 
     def check(self) -> None:
-        """Raise InputError for a field that holds rows."""
+        """Raise InputError if a field has swallowed rows."""
         if found := self.swallowed():
             first, last = found
             raise InputError(
@@ -342,11 +342,11 @@ class _Spans:
             )
 
     def swallowed(self) -> tuple[int, int] | None:
-        """Return the first and the last line of a row that holds rows."""
+        """Return the first and the last line of a row that has swallowed others, None if there is none."""
         for line, physical in self.spans:
             shaped = [self._has_fields(text) for text in physical]
             rows = [self._is_row(text) for text in physical]
-            if self.label is None and self.delimiter != "\t":  # commas in texts make fields of any number
+            if self.label is None and self.delimiter != "\t":  # lines of a text may have any number of commas
                 found = all(shaped)
             else:
                 found = (rows[0] and rows[-1]) or any(rows[1:-1]) or (len(rows) > 2 and all(shaped))
@@ -355,13 +355,13 @@ class _Spans:
         return None
 
     def _has_fields(self, text: str) -> bool:
-        """Return whether a line by itself has the fields of a row."""
-        if self.columns == 1:  # a row, or a part of a text
+        """Return whether a line has the number of fields of a row."""
+        if self.columns == 1:  # it may be a row or a part of a text
             return self.delimiter == "\t"
         return text.count(self.delimiter) == self.columns - 1
 
     def _is_row(self, text: str) -> bool:
-        """Return whether a line by itself has the fields of a row, and one of the classes."""
+        """Return whether a line has the number of fields of a row, and one of the classes."""
         if self.label is None or not self._has_fields(text):
             return self._has_fields(text)
         return text.rstrip("\r\n").split(self.delimiter)[self.label].strip().strip('"') in self.labels
@@ -381,11 +381,13 @@ def _json_records(file: Path, wanted: Wanted, form: Form) -> Iterator[Record]:
             except (ValueError, RecursionError) as problem:
                 hint = f"; {_AS_LINES}" if text.strip() in ("[", "{", "[{") else ""
                 raise InputError(
-                    f"{file}, line {line}: not JSON ({problem}); expected an object a line{hint}"
+                    f"{file}, line {line}: not JSON ({problem}); expected one JSON object per line{hint}"
                 ) from problem
             if not isinstance(record, dict):
                 hint = f"; {_AS_LINES}" if isinstance(record, list) else ""
-                raise InputError(f"{file}, line {line}: {text.strip()[:40]!r} found, expected an object a line{hint}")
+                raise InputError(
+                    f"{file}, line {line}: {text.strip()[:40]!r} found, expected one JSON object per line{hint}"
+                )
             check_columns(f"{file}, line {line}", wanted, list(record))
             if not noted:
                 _note_split(file, wanted, list(record))
@@ -443,14 +445,14 @@ def _note_split(file: Path, wanted: Wanted, found: Sequence[str]) -> None:
 
 
 def as_text(place: str, column: str, value: Any, form: Form) -> str:
-    """Return a value as text; nothing is an empty one. Raises InputError for what is no text and no number."""
-    if value is None or value != value:  # pandas writes nothing among numbers as NaN
+    """Return a value as text, a missing one as "". Raises InputError if it is neither text nor a number."""
+    if value is None or value != value:  # pandas writes a missing number as NaN
         return ""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
-    if isinstance(value, bytes):  # Parquet of programs that do not say that their strings are UTF-8
+    if isinstance(value, bytes):  # some programs write strings to Parquet without declaring them as UTF-8
         try:
             value = value.decode(form.encoding or "utf-8", "surrogateescape")
         except UnicodeError as problem:

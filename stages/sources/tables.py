@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 from stages.core.cache import log
 from stages.core.files import InputError, some
-from stages.sources.labels import blanks, doubts
+from stages.sources.labels import merged_labels, odd_classes
 from stages.sources.records import FOUND_OUT, PARQUET, Form, as_text, read_records
 from stages.sources.repeats import same_text
 from stages.sources.user_data import SPLITS, draw_test_split
 
 
 class Columns(NamedTuple):
-    """The names of the columns in the file; each is given under the same key in params.yaml."""
+    """The names of the columns in the file. The fields are the keys under `own` in params.yaml."""
 
     text: str
     label: str
@@ -28,22 +28,22 @@ SPLIT_NAMES = {
 
 
 class Row(NamedTuple):
-    number: int  # of the line where the row starts, from 1; in Parquet of the row
+    number: int  # from 1: of the line where the row starts; in Parquet, of the row
     text: str
-    label: str  # as it is written, without blanks around it
-    split: str | None  # "train" | "test" | "validation": a part of the training split
+    label: str  # as written, stripped
+    split: str | None  # "train" | "test" | "validation", which is a part of the training split; None: no split column
 
 
 def read_labelled_texts(
     file: Path, columns: Columns, fraction: float, seed: int, form: Form = FOUND_OUT
 ) -> dict[str, list[Row]]:
-    """Read the rows of a file, whose suffix tells its format; return them by split.
+    """Read the rows of a CSV, TSV, JSONL or Parquet file; return them by split.
 
-    Without a split column, `fraction` of each class is drawn for the test split; texts that are the same come into one
-    split. Prints warnings of what may not be meant.
+    Without a split column, `fraction` of each class is drawn for the test split, and equal texts stay together. Logs a
+    warning about everything that looks like a mistake in the file.
 
-    Raises InputError, with the line where there is one, if the file has another format, lacks a column or a value, or
-    unless both splits have the same two classes or more.
+    Raises InputError, with the line if it is known, if the file has another format, if a column or a value is missing,
+    if there are fewer than two classes, or if the splits have different classes.
     """
     rows = list(_rows(file, columns, form))
     _check_classes(file, columns, rows)
@@ -83,7 +83,7 @@ def _rows(file: Path, columns: Columns, form: Form) -> Iterator[Row]:
             raise InputError(
                 f"{file}: nothing in column {name!r} in {unit} {some(numbers)}; fill it in or delete the {unit}"
             )
-    if merged := blanks(labels):
+    if merged := merged_labels(labels):
         log(f"warning: {file}: {merged}")
 
 
@@ -93,8 +93,8 @@ def _check_classes(file: Path, columns: Columns, rows: list[Row]) -> None:
     classes = Counter(row.label for row in rows)
     if len(classes) < 2:
         raise InputError(f"{file}: only one class in column {columns.label!r}: {rows[0].label!r}; expected two")
-    for doubt in doubts(classes):
-        log(f"warning: {file}: {doubt}; rename them in the file if this is not meant")
+    for odd in odd_classes(classes):
+        log(f"warning: {file}: {odd}; rename them in the file if this is not meant")
     labels: dict[bytes, set[str]] = {}
     for row in rows:
         labels.setdefault(same_text(row.text), set()).add(row.label)
@@ -110,6 +110,6 @@ def _check_splits(file: Path, splits: dict[str, list[Row]]) -> None:
     classes["train"] = {row.label for row in splits["train"] if row.split == "train"}
     for split, other in (SPLITS, SPLITS[::-1]):
         if more := classes[split] - classes[other]:
-            raise InputError(f"{file}: classes in {split} that {other} has not: {some(sorted(more))}")
+            raise InputError(f"{file}: classes in {split} that are not in {other}: {some(sorted(more))}")
     if more := {row.label for row in splits["train"]} - classes["train"]:
-        raise InputError(f"{file}: classes in validation that train has not: {some(sorted(more))}")
+        raise InputError(f"{file}: classes in validation that are not in train: {some(sorted(more))}")

@@ -1,5 +1,5 @@
-"""Names that the text stages share: the two entries of every vocabulary that are no words, and what an id tells."""
+"""Names that the text stages share: the special words of every vocabulary, and the prefix of validation ids."""
 
 UNK, PAD = "<unk>", "<pad>"
 UNK_INDEX, PAD_INDEX = 0, 1
-VALIDATION = "validation/"  # begins the ids of rows that the user holds out of the training split
+VALIDATION = "validation/"  # prefix of the ids of rows that the user holds out of the training split

@@ -1,4 +1,4 @@
-"""What the two training stages share: from reviews and vectors to a trained model on disk."""
+"""The training of train_birnn and train_textcnn: from reviews and vectors to a trained model on disk."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from stages.core.tensors import read_tensors, write_tensors
 from stages.inference.config import Padding, TextConfig
 from stages.inference.device import prepare
 from stages.text.batches.review_batches import EVAL_BATCH, ReviewBatches
-from stages.text.batches.reviews import read_reviews
+from stages.text.batches.reviews import Reviews, read_reviews
 from stages.training.checkpoint import checkpoint
 from stages.training.history import write_curves
 from stages.training.trainer import Trainer
@@ -30,11 +30,11 @@ def train_text_model(
     vectors: Path,
     out: Path,
 ) -> dict[str, Any]:
-    """Train the model that `make` returns for vectors, a number of classes and the `architecture`.
+    """Train the model make(vectors, number of classes, **architecture).
 
-    Writes model.safetensors, config.json and curves.csv to `out`. With a validation_fraction, or with validation rows
-    of the user's, the test split stays unread. The vocabulary is of the whole training split, whose labels it never
-    saw.
+    Writes model.safetensors, config.json and curves.csv to `out`. With a validation_fraction, or if the user holds out
+    rows for validation, the test split is not read. The vocabulary counts the words of the held-out rows too, but does
+    not see their labels.
 
     Returns the number of training examples and the seconds of each epoch, for the record of costs.
     """
@@ -57,30 +57,42 @@ def train_text_model(
             model, optimizer, params, hardware, saved, validates=bool(fraction) or split.validation is not None
         )
         trainer.fit(train_batches, scored_batches, lambda history: write_curves(out / "curves.csv", history))
-        config = TextConfig(
-            model=out.name,
-            classes=train_reviews.classes,
-            dataset=dataset,
-            trained_on=trainer.trained_on(),
-            temperature=trainer.temperature,
-            tokenizer=train_reviews.tokenizer,
-            max_len=train_reviews.max_len,
-            keep=train_reviews.keep,
-            vectors=list(embedding.shape),
-            architecture=architecture,
-            padding=padding,
-        )
         if hardware.rank == 0:
             write_tensors(out / "model.safetensors", model.state_dict())
-            config.write(out)
+            _config(out.name, dataset, train_reviews, list(embedding.shape), architecture, padding, trainer).write(out)
     return {"examples": train_batches.examples, "epochs": trainer.history.seconds}
 
 
-def _parameter_groups(model: nn.Module, params: "TrainText") -> list[dict[str, Any]]:
-    """Return the word vectors, if they are trained, apart from the rest.
+def _config(
+    name: str,
+    dataset: str,
+    reviews: Reviews,
+    vectors: list[int],
+    architecture: dict[str, Any],
+    padding: Padding,
+    trainer: Trainer,
+) -> TextConfig:
+    return TextConfig(
+        model=name,
+        classes=reviews.classes,
+        dataset=dataset,
+        trained_on=trainer.trained_on(),
+        temperature=trainer.temperature,
+        tokenizer=reviews.tokenizer,
+        max_len=reviews.max_len,
+        keep=reviews.keep,
+        vectors=vectors,
+        architecture=architecture,
+        padding=padding,
+    )
 
-    Adam's step does not shrink with the gradient. A rare word's vector would move as far as a frequent one's, and the
-    model would know its few reviews by heart. A larger epsilon shrinks the steps of small gradients.
+
+def _parameter_groups(model: nn.Module, params: "TrainText") -> list[dict[str, Any]]:
+    """Return the optimizer's parameter groups: the word vectors, if they are trained, and all other weights.
+
+    Adam's step does not shrink with the gradient. The vector of a rare word would move as far as that of a frequent
+    one, and the model would memorise the few reviews with the word. A larger epsilon makes steps for small gradients
+    smaller.
     """
     vectors = {id(p) for part in model.modules() if isinstance(part, nn.Embedding) for p in part.parameters()}
     trained = [p for p in model.parameters() if p.requires_grad]

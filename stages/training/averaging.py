@@ -11,13 +11,16 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """`model`: a copy that holds the mean of the trained weights and buffers since `restart`; of counters, the last."""
+    """Keeps a copy, `model`, with the mean of the trained weights and buffers since `restart`.
+
+    Integer buffers, which are counters, have their last value.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = copy.deepcopy(model)
         for module in self.model.modules():
             if isinstance(module, nn.RNNBase):
-                module.flatten_parameters()  # deepcopy scatters them; a GPU would gather them in every pass
+                module.flatten_parameters()  # deepcopy scatters the weights: a GPU would copy them in each pass
         self.steps = 0
 
     def restart(self) -> None:
@@ -25,7 +28,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Add the weights of `model` after a step to the mean."""
+        """Include the current weights of `model` in the mean; call it after each step."""
         self.steps += 1
         means, values = _averaged(self.model), _averaged(model)
         torch._foreach_lerp_(_floats(means), _floats(values), 1 / self.steps)

@@ -6,10 +6,10 @@ from torch.nn.functional import cross_entropy
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """Return the temperature by which logits (examples, classes) are divided for the least cross-entropy.
+    """Return the temperature that minimises the cross-entropy of logits / temperature; logits (examples, classes).
 
-    Above 1 the model was overconfident. Fit it on examples that the model was not trained on. The predicted classes
-    stay the same. Where every prediction is right nothing bounds the confidence: the temperature is then 1.
+    A temperature above 1 means that the model was overconfident. Fit it on examples that the model was not trained on.
+    The predicted classes do not change. If every prediction is right, no minimum exists, and the temperature is 1.
     """
     if bool((logits.argmax(1) == labels).all()):
         return 1.0

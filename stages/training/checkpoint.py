@@ -26,7 +26,7 @@ MAX_AGE = 14 * 24 * 3600.0  # seconds after which an unused checkpoint is delete
 
 
 class Checkpoint:
-    """The state of one training on disk; process 0 reads and writes it."""
+    """The file with the state of one training. Process 0 reads and writes it."""
 
     def __init__(self, path: Path, hardware: Hardware) -> None:
         self.path = path
@@ -34,7 +34,7 @@ class Checkpoint:
         self.saved_at = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """Return the state, its tensors on the CPU, or None if there is none; a damaged file is set aside."""
+        """Return the state, with tensors on the CPU, or None if there is none. A damaged file is renamed."""
         return broadcast(self._load() if self.hardware.rank == 0 else None)
 
     def _load(self) -> dict[str, Any] | None:
@@ -49,17 +49,17 @@ class Checkpoint:
             return None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write `state`; the file on disk is complete at every moment."""
+        """Write `state` atomically."""
         self.saved_at = time.monotonic()
         if self.hardware.rank:
             return
-        buffer = io.BytesIO()  # torch.save would hide a full disk's OSError behind an error of its own
+        buffer = io.BytesIO()  # written to a file, torch.save would turn the OSError of a full disk into another error
         torch.save(state, buffer)
         with cache_errors(), replacing(self.path) as temporary, temporary.open("wb") as file:
             file.write(buffer.getbuffer())
             file.flush()
             os.fsync(file.fileno())
-        self.saved_at = time.monotonic()  # a slow disk does not eat into the interval
+        self.saved_at = time.monotonic()  # again, so that the interval does not include the time of a slow disk
 
     def is_due(self) -> bool:
         return time.monotonic() - self.saved_at >= SAVE_INTERVAL
@@ -67,11 +67,11 @@ class Checkpoint:
 
 @contextmanager
 def checkpoint(name: str, settings: dict[str, Any], inputs: list[Path], hardware: Hardware) -> Iterator[Checkpoint]:
-    """Hold the checkpoint of one training, locked against other processes; delete it when the block succeeds.
+    """Yield the checkpoint of one training, locked against other processes; delete it when the block succeeds.
 
-    The key is made of `settings`, the bytes of `inputs`, the running code and the hardware.
+    Its key is a hash of `settings`, the bytes of `inputs`, the running code and the hardware.
 
-    Raises InputError where one of several processes would train on something else than process 0.
+    Raises InputError if one of several processes has other settings, inputs or code than process 0.
     """
     folder = cache_folder() / "checkpoints"
     facts = {"params": settings, "inputs": [_hash(path) for path in inputs], "code": running_code()}

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 
-# Before torch: it sets what torch reads when it is loaded
+# Imported before torch, because it sets an environment variable that torch reads when it is loaded
 from stages.core import cli  # isort: split
 
 import numpy as np
@@ -30,7 +30,7 @@ Main = Callable[..., dict[str, Any] | None]
 
 
 def run(main: Main) -> None:
-    """Like cli.run, in each of torchrun's processes: if one fails all end; process 0 alone prints and writes."""
+    """Do as cli.run in each of torchrun's processes. If one fails, all end. Only process 0 prints and writes."""
     if os.environ.get("WORLD_SIZE", "1") == "1":
         cli.run(main)
     else:
@@ -42,14 +42,14 @@ def _in_group(main: Main) -> Main:
     def call(*arguments: Path) -> dict[str, Any] | None:
         store, rank, world_size = next(iter(dist.rendezvous("env://")))
         if os.environ.get("GROUP_WORLD_SIZE") == "1":
-            # On one machine torchrun keeps the store, with old addresses in it
+            # On one machine torchrun keeps the store after a restart, with the old processes' addresses in it
             store = dist.PrefixStore(os.environ["TORCHELASTIC_RESTART_COUNT"], store)
         dist.init_process_group(store=store, rank=rank, world_size=world_size)
         try:
             with _silent() if rank else ExitStack():
                 details = main(*arguments)
         except BaseException:
-            if store.add("failures", 1) > 1:  # the first to fail reports; without it the others can only break off
+            if store.add("failures", 1) > 1:  # the first process to fail prints its error, the others end quietly
                 sys.exit(1)
             raise
         dist.destroy_process_group()
@@ -65,20 +65,20 @@ def _silent() -> Iterator[None]:
 
 
 def data_parallel(model: nn.Module, hardware: Hardware) -> nn.Module:
-    """Return what to call in training: `model` itself, or with several processes the wrapper that averages gradients.
+    """Return the module to call in training: `model`, or with several processes its DistributedDataParallel wrapper.
 
-    On GPUs the batch norm layers inside `model` are replaced by ones with statistics over all processes.
+    On GPUs, batch norm layers in `model` are replaced by SyncBatchNorm, whose statistics are over all processes.
     """
     if hardware.world_size == 1:
         return model
     if hardware.device.type == "cuda":
-        nn.SyncBatchNorm.convert_sync_batchnorm(model)  # torch has it for GPUs alone
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)  # torch implements it only for GPUs
         return DistributedDataParallel(model, device_ids=[hardware.device])
     return DistributedDataParallel(model)
 
 
 def all_reduce_sum(values: Tensor) -> Tensor:
-    """Return the sum of `values` over all processes, with the same bits in each."""
+    """Return the sum of `values` over all processes, bitwise equal in each."""
     if dist.is_initialized():
         dist.all_reduce(values := values.clone())
     return values
@@ -103,14 +103,14 @@ def broadcast(value: T) -> T:
 
 
 def broadcast_buffers(model: nn.Module) -> None:
-    """Give every process the buffers of process 0: on CPUs each has batch norm statistics of its own shards."""
+    """Copy the buffers of process 0 to every process. On CPUs each has batch norm statistics of its own shards."""
     if dist.is_initialized():
         for buffer in model.buffers():
             dist.broadcast(buffer, 0)
 
 
 def check_same(facts: dict[str, Any]) -> None:
-    """Raise InputError where a process has other `facts` than process 0: their models would differ unnoticed."""
+    """Raise InputError if a process has other `facts` than process 0: the models would differ unnoticed."""
     first = broadcast(facts)
     other = [name for name in facts if facts[name] != first[name]]
     if other:
@@ -122,9 +122,9 @@ def check_same(facts: dict[str, Any]) -> None:
 
 @contextmanager
 def shard_random_state(hardware: Hardware, *place: int) -> Iterator[None]:
-    """With several processes, seed torch by its initial seed, `place` and the rank, so that no two shards draw alike.
+    """With several processes, seed torch by its initial seed, `place` and the rank, so that shards draw differently.
 
-    The checkpoint then needs no random state of each process. A single process goes on drawing where it stands.
+    The checkpoint then needs no random state of each process. With a single process, the random state is not changed.
     """
     if hardware.world_size == 1:
         yield

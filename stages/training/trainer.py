@@ -1,4 +1,4 @@
-"""The training loop: epochs of steps, each epoch scored, resumed from a checkpoint."""
+"""The training loop. Each epoch is scored; a training that was killed resumes from its checkpoint."""
 
 import copy
 import math
@@ -27,12 +27,12 @@ from stages.training.validation import check_validation
 if TYPE_CHECKING:
     from stages.config.params import Training
 
-CHECK_INTERVAL = 50  # batches between looks at the loss; each look waits for the device
+CHECK_INTERVAL = 50  # batches between checks that losses are finite; each check waits for the device
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The params that the Trainer reads, for those who have no section of params.yaml."""
+    """The Trainer's params, for a training without a section in params.yaml."""
 
     epochs: int
     average_epochs: int = 0
@@ -46,7 +46,7 @@ class Schedule:
 
 @dataclass
 class Epoch:
-    """What the training pass under way has come to."""
+    """The state of the current epoch's training pass."""
 
     losses: Tensor  # fp32 (batches,): the mean over each batch
     sizes: Tensor  # fp32 (batches,): examples in each batch
@@ -65,13 +65,13 @@ class Epoch:
 
 
 class Trainer:
-    """Trains `model`, by itself or together with the other processes of torchrun.
+    """Trains `model`, alone or together with the other processes of torchrun.
 
-    Each epoch is scored on the test split, or where training `validates` on the validation split. What is scored is
-    the mean of the weights over the steps of the last `average_epochs` (before these, over each epoch's own steps):
-    where the last steps bounce from side to side, their mean lies in the middle. With `average_epochs` 0 it is the
-    last step's weights. `fit` leaves in `model` what was scored last, or what was best on the validation split; with
-    `calibrate`, `temperature` is fitted to its logits there.
+    Each epoch is scored on the test split, or if training `validates`, on the validation split. The scored weights are
+    the mean over the steps of the last `average_epochs` epochs (in earlier epochs, over the epoch's own steps), because
+    at a high learning rate the last steps oscillate around a better point. With `average_epochs` 0 they are the weights
+    of the last step. After `fit`, `model` has the weights that were scored last, or those that were best on the
+    validation split. With `calibrate`, `temperature` is fitted to their logits on the validation split.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Trainer:
         self.scored_split = "validation" if self.validates else "test"
         self.scheduler: OneCycleLR | None = None
         self.history = History()
-        self.epoch: Epoch | None = None  # under way
+        self.epoch: Epoch | None = None  # the current one
         self.best: dict[str, Tensor] | None = None  # the weights that did best on the validation split
         self.temperature = 1.0
 
@@ -110,9 +110,9 @@ class Trainer:
         scored: Batches | None = None,
         on_epoch_end: Callable[[History], None] = lambda history: None,
     ) -> History:
-        """Train until all epochs are done, or `patience` epochs in a row brought no better one; print a line an epoch.
+        """Train all epochs, or until `patience` epochs in a row were not better; print one line per epoch.
 
-        `on_epoch_end` is called in process 0. Raises InputError when a loss is not finite.
+        `on_epoch_end` is called in process 0. Raises InputError if a loss is not finite.
         """
         print(f"training on {self.hardware}", flush=True)
         if self.params.schedule == "one_cycle":  # Smith and Topin 2018
@@ -136,7 +136,7 @@ class Trainer:
         return self.history
 
     def train_epoch(self, batches: Batches) -> None:
-        """Take the steps that are left of the epoch under way, or of the next one."""
+        """Take the remaining steps of the current epoch, or all steps of the next one."""
         number = len(self.history.rows)
         epoch = self.epoch = self.epoch or Epoch.start(len(batches), self.hardware.device)
         if self.average and not epoch.done and number <= self.params.epochs - self.params.average_epochs:
@@ -162,7 +162,7 @@ class Trainer:
         """Take one step; return the mean loss () and the count of right answers () over the whole batch."""
         with self.hardware.autocast(), shard_random_state(self.hardware, epoch, number):
             logits = self.parallel_model(*batch.inputs).float()  # (shard, classes)
-        # Gradients are averaged over the processes: the weight makes this the gradient of the whole batch's mean
+        # Gradients are averaged over the processes. With the weight this is the gradient of the batch's mean loss
         loss = cross_entropy(logits, batch.labels, label_smoothing=self.params.label_smoothing) * batch.weight
         self.optimizer.zero_grad()
         loss.backward()
@@ -182,7 +182,7 @@ class Trainer:
         return mean, correct.long()
 
     def evaluate(self, scored: Batches | None) -> None:
-        """End the epoch under way with a pass over `scored`, if given; record its figures and print its line."""
+        """End the current epoch: score the weights on `scored`, if given, record the figures and print a line."""
         assert self.epoch
         number, split = len(self.history.rows) + 1, self.scored_split
         start = time.perf_counter()
@@ -223,12 +223,12 @@ class Trainer:
         return done == params.epochs or (params.patience is not None and waited >= params.patience)
 
     def trained_on(self) -> TrainedOn:
-        """Return how the model came about, for its config."""
+        """Return the hardware and the kept epoch, for the model's config."""
         kept = self.history.best_epoch() if self.best else None
         return TrainedOn(self.hardware.device.type, self.hardware.precision, self.hardware.threads, kept)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that determines how training goes on, as torch.save takes it."""
+        """Return everything that a training needs to resume, for torch.save."""
         device, average = self.hardware.device, self.average
         return {
             "model": self.model.state_dict(),

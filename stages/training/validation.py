@@ -1,4 +1,4 @@
-"""A part of the training split held out, to choose an epoch by it and leave the test split alone."""
+"""Hold a part of the training split out, to choose the epoch by it instead of by the test split."""
 
 import contextlib
 import hashlib
@@ -33,7 +33,7 @@ def train_and_scored(
     contents: Iterable[bytes] | None = None,
     given: Tensor | None = None,
 ) -> tuple[E, E]:
-    """Return what to train on, and what each epoch is scored on: a part of `train`, or the test split.
+    """Return the examples to train on, and those to score each epoch on: a part of `train`, or the test split.
 
     The test split is read only if nothing is held out. Raises InputError as `hold_out` does.
     """
@@ -63,10 +63,10 @@ def hold_out(
 ) -> tuple[Tensor, Tensor]:
     """Return the rows to train on and the rows held out, each int64 in order.
 
-    labels: int64 (examples,), indices of `classes`. `given`, int64, are the rows that the user holds out. Without them
-    a `fraction` is drawn, stratified by class; with 0 none are. Examples of equal `contents` come to the same side.
+    labels: int64 (examples,), indices of `classes`. `given`, int64, are the rows that the user holds out. Without them,
+    a `fraction` is drawn, stratified by class; 0 holds nothing out. Examples with equal `contents` stay together.
 
-    Raises InputError unless every class is on both sides of the draw.
+    Raises InputError if a class would be missing on one side of the draw.
     """
     if given is not None and len(given):
         is_given = torch.zeros(len(labels), dtype=torch.bool)
@@ -81,7 +81,7 @@ def hold_out(
         places: dict[bytes, int] = {}
         keys = (hashlib.blake2b(content, digest_size=16).digest() for content in contents)
         first = np.array([places.setdefault(key, row) for row, key in enumerate(keys)])
-    for drawn_from in (np.arange(len(targets)), np.unique(first)):  # the second for data that mostly repeat
+    for drawn_from in (np.arange(len(targets)), np.unique(first)):  # the second way is for data with many repetitions
         is_held_out = _draw(targets, drawn_from, fraction, seed)[first]
         sides = [np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)]
         if all(len(np.unique(targets[side])) == len(classes) for side in sides):
@@ -96,8 +96,8 @@ def hold_out(
 
 
 def _draw(targets: np.ndarray, rows: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Return which examples are drawn from `rows`, bool (examples,), stratified by class; none if that cannot be."""
-    from sklearn.model_selection import train_test_split  # here: most trainings hold nothing out, and it takes a second
+    """Return which examples are drawn from `rows`, bool (examples,), stratified by class; none if it is impossible."""
+    from sklearn.model_selection import train_test_split  # imported here: it is slow, and most trainings do not need it
 
     is_drawn = np.zeros(len(targets), bool)
     with contextlib.suppress(ValueError):  # fewer examples than classes on one side

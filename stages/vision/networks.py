@@ -16,7 +16,7 @@ from stages.core.tensors import read_tensors
 from stages.inference.config import ImageConfig
 
 AUXILIARY = ("googlenet", "inception_v3")  # have further outputs, each with a loss of its own
-SHOWN = 3  # tensors that a message names; with the wrong architecture hundreds do not fit
+SHOWN = 3  # tensors in a message; with the wrong architecture hundreds do not fit
 
 
 def architectures() -> list[str]:
@@ -42,16 +42,16 @@ def build(arch: str, classes: int) -> nn.Module:
 
 
 def outline(arch: str, classes: int) -> nn.Module:
-    """Return the network that build() makes, most of its weights without memory: its names and shapes.
+    """Return the network of build() for its names and shapes: most of its weights have no memory.
 
-    torch's random generator is left as it was.
+    The state of torch's random generator does not change.
     """
     with torch.random.fork_rng(devices=[]), _WithoutMemory():
         return build(arch, classes)
 
 
 class _WithoutMemory(TorchFunctionMode):
-    """Allocates weights on the meta device. torch.device("meta") would also move the arithmetic of RegNet there."""
+    """Allocate weights on the meta device. torch.device("meta") would also move RegNet's arithmetic there."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         device = {"device": "meta"} if func is torch.empty else {}
@@ -67,10 +67,10 @@ def output_layer(arch: str) -> str:
 
 
 class Classifier(nn.Module):
-    """A torchvision network for images; `network.state_dict()` has the names of torchvision's own files.
+    """A torchvision network for images. `network.state_dict()` has the names of torchvision's weight files.
 
-    With freeze "features" only the output layer is trained. Everything else keeps its weights and stays in evaluation
-    mode: batch norm uses its fixed statistics, and dropout is off. With `average_flips` logits outside training are
+    With freeze "features", only the output layer is trained. All other layers keep their weights and stay in evaluation
+    mode: batch norm uses its fixed statistics, and dropout is off. With `average_flips`, logits in evaluation mode are
     the mean over the image and its mirror image.
     """
 
@@ -111,7 +111,7 @@ class Classifier(nn.Module):
 
 @torch.no_grad()
 def size_problem(network: nn.Module, size: int, device: torch.device | None = None) -> str | None:
-    """Return what is wrong with images of `size` by `size` pixels for the network, None if it takes them."""
+    """Return why the network does not take images of `size` by `size` pixels, None if it does."""
     try:
         network.eval()(torch.zeros(1, 3, size, size, device=device))
     except (AssertionError, RuntimeError, ValueError) as problem:
@@ -129,10 +129,10 @@ def parameter_groups(classifier: Classifier, lr: float, output_factor: float) ->
 
 
 def from_source(arch: str, state: Mapping[str, Tensor], classes: int, file: Path) -> nn.Module:
-    """Return a network with the source's weights and a new output layer of `classes` outputs.
+    """Return a network with the source model's weights, and a new output layer of `classes` outputs.
 
-    Steps 2 and 3 of fine-tuning in Dive into Deep Learning, 14.2.1. Raises InputError, which names `file`, where
-    `state` does not fit `arch`; its output layer may have any size, or be missing.
+    These are steps 2 and 3 of fine-tuning in Dive into Deep Learning, 14.2.1. The output layer in `state` may have any
+    size, or be missing. Raises InputError, which names `file`, if the other layers do not fit `arch`.
     """
     check_fit(arch, state, file)
     network = build(arch, classes)
@@ -142,8 +142,8 @@ def from_source(arch: str, state: Mapping[str, Tensor], classes: int, file: Path
 
 
 def set_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load weights without layer versions, which MNASNet checks: they get today's versions."""
-    state = network.state_dict()  # with the versions
+    """Load weights that have no layer versions, which MNASNet checks, as weights of the current versions."""
+    state = network.state_dict()  # a state dict that carries the versions
     state.clear()
     state.update(weights)
     network.load_state_dict(state)
@@ -163,7 +163,7 @@ def load_image_model(folder: Path) -> tuple[Classifier, ImageConfig]:
 
 
 def is_output(arch: str, name: str) -> bool:
-    """Return whether a tensor of that name is of the output layer, or of a head that somebody put in its place."""
+    """Return whether the tensor called `name` belongs to the output layer, or to a head that replaces it."""
     return name.startswith(_head(arch) + ".")
 
 
@@ -178,9 +178,9 @@ def _head(arch: str) -> str:
 
 
 def misfits(arch: str, state: Mapping[str, Tensor]) -> list[str]:
-    """Return what of `state` does not fit the layers below an `arch`'s output layer, a line a tensor.
+    """Return the tensors of `state` that do not fit `arch`, one line each. The output layer is not compared.
 
-    Batch norm's counters may be missing, as they are in files from before PyTorch 0.4.1.
+    Batch norm's counters may be missing: files from before PyTorch 0.4.1 do not have them.
     """
     expected = outline(arch, 2).state_dict()
     problems = []
@@ -193,7 +193,7 @@ def misfits(arch: str, state: Mapping[str, Tensor]) -> list[str]:
 
 
 def outputs_of(arch: str, state: Mapping[str, Tensor]) -> int:
-    """Return the number of outputs of the weights of an `arch`, 0 if its output layer is missing or another."""
+    """Return the number of outputs of weights for `arch`, 0 if the output layer is missing or is not that of `arch`."""
     layer = output_layer(arch) + "."
     found = {name: tensor for name, tensor in state.items() if is_output(arch, name)}
     outputs = len(found[f"{layer}weight"]) if f"{layer}weight" in found and found[f"{layer}weight"].ndim else 0
@@ -203,7 +203,7 @@ def outputs_of(arch: str, state: Mapping[str, Tensor]) -> int:
 
 
 def check_fit(arch: str, state: Mapping[str, Tensor], file: Path) -> None:
-    """Raise InputError, which names `file` and the first tensors that do not fit, unless `state` is of an `arch`."""
+    """Raise InputError, which names `file` and the first tensors that do not fit, unless `state` fits `arch`."""
     if problems := misfits(arch, state):
         shown, more = problems[:SHOWN], len(problems) - SHOWN
         names = ", ".join(list(state)[:SHOWN]) + (", …" if len(state) > SHOWN else "")

@@ -1,4 +1,4 @@
-"""Sheets of images with captions, for people to look at."""
+"""Sheets of images with captions."""
 
 from contextlib import suppress
 from functools import cache
@@ -16,20 +16,20 @@ from stages.vision.batches.images import Images
 
 TILE = 128  # pixels, both sides
 GAP = 8  # pixels between tiles
-TEXT = 12  # pixels, the captions' size
-LAST = 5  # letters of a shortened line that stay at its end
-LINE = 16  # pixels from one line of text to the next
+FONT_SIZE = 12  # pixels
+LAST = 5  # letters at the end of a line that are kept when it is shortened
+LINE_HEIGHT = 16  # pixels
 
 
 class SheetRow(NamedTuple):
     heading: str
     images: list[Image.Image]
-    captions: list[str]  # one an image; a line break makes two lines
+    captions: list[str]  # one per image; a caption may have several lines
 
 
 def write_sheet(path: Path, rows: list[SheetRow]) -> None:
-    """Write `rows` as a PNG, each image fitted into a square tile, its caption shortened to fit below it."""
-    heights = [LINE + GAP + TILE + LINE * _lines(row.captions) + GAP for row in rows]
+    """Write `rows` as a PNG. Images are fitted into square tiles, captions are shortened to a tile's width."""
+    heights = [LINE_HEIGHT + GAP + TILE + LINE_HEIGHT * _lines(row.captions) + GAP for row in rows]
     columns = max((len(row.images) for row in rows), default=0)
     sheet = Image.new("RGB", (max(columns, 3) * (TILE + GAP) + GAP, sum(heights) + GAP), "white")
     draw = ImageDraw.Draw(sheet)
@@ -38,11 +38,11 @@ def write_sheet(path: Path, rows: list[SheetRow]) -> None:
         font = _font(row.heading)
         draw.text((GAP, top), _fitted(row.heading, sheet.width - 2 * GAP, font), "black", font)
         for column, (image, caption) in enumerate(zip(row.images, row.captions, strict=True)):
-            place = (GAP + column * (TILE + GAP), top + LINE + GAP // 2)
+            place = (GAP + column * (TILE + GAP), top + LINE_HEIGHT + GAP // 2)
             sheet.paste(ImageOps.pad(without_ends(image), (TILE, TILE), color="white"), place)
             for number, line in enumerate(caption.split("\n")):
                 font = _font(line)
-                at = (place[0], place[1] + TILE + 1 + number * LINE)
+                at = (place[0], place[1] + TILE + 1 + number * LINE_HEIGHT)
                 draw.text(at, _fitted(line, TILE, font), "black", font)
         top += height
     with replacing(path) as temporary:
@@ -50,7 +50,7 @@ def write_sheet(path: Path, rows: list[SheetRow]) -> None:
 
 
 def mistakes_row(name: str, images: Images, probabilities: np.ndarray, count: int) -> SheetRow:
-    """Return a row of at most `count` mistakes, the most confident first, by probabilities (images, classes)."""
+    """Return a row of at most `count` mistakes, the most confident first; probabilities (images, classes)."""
     predicted, labels = probabilities.argmax(1), images.labels.numpy()
     confidence = np.where(predicted == labels, -1, probabilities.max(1))
     rows = [int(row) for row in np.argsort(-confidence, kind="stable")[:count] if confidence[row] >= 0]
@@ -60,19 +60,19 @@ def mistakes_row(name: str, images: Images, probabilities: np.ndarray, count: in
 
 
 def _font(line: str) -> ImageFont.FreeTypeFont:
-    """Return matplotlib's own font, or where it lacks letters of `line` the first of the system's that has them all."""
+    """Return matplotlib's font, or if it lacks a letter of `line`, the first font of the system that has them all."""
     own = str(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"))
     letters, found = set(map(ord, line)), own
     if not letters <= _letters(own):
-        from matplotlib.font_manager import findSystemFonts  # here: it looks through the system's folders
+        from matplotlib.font_manager import findSystemFonts  # imported here, because it searches the system's folders
 
         found = next((path for path in sorted(findSystemFonts()) if letters <= _letters(path)), own)
-    return ImageFont.truetype(found, TEXT)
+    return ImageFont.truetype(found, FONT_SIZE)
 
 
 @cache
 def _letters(path: str) -> frozenset[int]:
-    """Return the letters that a font can draw in any size."""
+    """Return the letters of a scalable font."""
     with suppress(RuntimeError):  # a file that is no font
         face = FT2Font(path)
         return frozenset(face.get_charmap() if face.scalable else ())
@@ -80,7 +80,7 @@ def _letters(path: str) -> frozenset[int]:
 
 
 def _fitted(line: str, width: int, font: ImageFont.FreeTypeFont) -> str:
-    """Leave out what is too wide, just before the last letters: they may be a probability."""
+    """Shorten a line to `width` pixels. The last letters are kept, because they may be a probability."""
     fitted, cut = line, len(line) - LAST
     while cut > 0 and font.getlength(fitted) > width:
         cut -= 1

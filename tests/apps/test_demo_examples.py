@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from stages.apps.demo_examples import evenly_spread_images, short_reviews
 from stages.core.files import write_table
+from stages.sample.examples import EXAMPLE_REVIEWS, example_images
 from stages.vision.batches.images import read_images
 from tests.vision.tiny import write_split
 
@@ -27,3 +28,8 @@ def test_images_of_every_class(tmp_path: Path) -> None:
     found = [images.ids[every.index(encoded)] for encoded in evenly_spread_images(path, 3)]
     assert found == ["test/bar/0.png", "test/disc/0.png", "test/frame/0.png"]
     assert evenly_spread_images(path, 99) == every
+
+
+def test_without_a_test_split_the_examples_are_made_up(tmp_path: Path) -> None:
+    assert short_reviews(tmp_path / "none.parquet", 6) == list(EXAMPLE_REVIEWS)
+    assert evenly_spread_images(tmp_path / "none.parquet", 3) == example_images(3)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from stages.apps.onnx import Case, write_onnx
-from stages.apps.onnx_reviews import DenseTextCNN, OnnxTextModel, spelled_out
+from stages.apps.onnx_reviews import DenseTextCNN, OnnxTextModel, tokenizer_rules
 from stages.inference.config import Padding
 from stages.inference.device import Hardware
 from stages.text.batches.review_batches import ReviewBatches
@@ -93,7 +93,7 @@ BREAKS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u202
 @pytest.mark.parametrize("name", ["whitespace", "basic_english", "characters"])
 def test_a_tokenizer_spelled_out_gives_the_same_words(name: str) -> None:
     texts = ['It\'s GREAT;  a <BR />"film"\n(2, 3!)', "", " one.two:three ?\t\u00c4 ", "A\nB\r\nC", "很好看。\u3000İ"]
-    about = spelled_out(name)
+    about = tokenizer_rules(name)
     texts += [f"boring{end}{end}bad{end}" for end in BREAKS] + ["\n", " \n a \r\n b", "\ufeffx\u00a0y"]
     for text, words in zip(texts, tokenizer(name)([*map(one_line, texts)]).to_pylist(), strict=True):
         for pattern, replacement in about["replace_first"]:

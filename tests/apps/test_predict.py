@@ -418,6 +418,7 @@ def test_json_of_images(ask_images: Ask, trained_images: Folder, tmp_path: Path)
         assert list(answer["probabilities"]) == ["disc", "square"]
 
 
+@pytest.mark.slow
 def test_a_file_name_that_is_no_text_is_classified(trained_images: Folder, tmp_path: Path) -> None:
     saved(tmp_path / "a.png", 0, trained_images.test)
     (tmp_path / "a.png").rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.apps.inputs import PICTURES, REVIEWS, sort_inputs
+from stages.apps.inputs import IMAGES, REVIEWS, sort_inputs
 from tests.apps.test_predict import Answer, Ask, ask  # noqa: F401, the fixture
 
 TEXTS = ["bad and dull", 'a "great" film', "great, and moving", "two\nlines", "bad; dull\tstory"]
@@ -158,7 +158,7 @@ def test_what_a_folder_holds_besides_is_named(
     said = capsys.readouterr().err
     assert "note: .: passed over 1 files of the other kind: 'x.png'" in said
     assert "note: .: passed over 1 files under names that begin with a dot: '.net/e.csv'" in said
-    assert sort_inputs(["."], "scratch")[:2] == (PICTURES, ["x.png"])
+    assert sort_inputs(["."], "scratch")[:2] == (IMAGES, ["x.png"])
 
 
 @pytest.mark.parametrize(("name", "data"), [("a.txt", ""), ("a.csv", "text,label\n"), ("a.jsonl", "\n")])
@@ -188,7 +188,7 @@ def test_bytes_of_a_parquet_file_that_are_no_text_are_refused(ask: Ask, tmp_path
     ("name", "data", "message"),
     [
         ("a.txt", "bad\n".encode("utf-16"), "a.txt: text in UTF-16; save it as UTF-8"),
-        ("a.txt", b"PK\x03\x04", "a.txt: a zip, as Excel's .xlsx is; expected text, a review a line"),
+        ("a.txt", b"PK\x03\x04", "a.txt: a zip, as Excel's .xlsx is; expected text, one review per line"),
         ("a.txt", b"bad\rgreat\rdull\r", "a.txt: its lines end in carriage returns alone; save it with line feeds"),
         ("a.txt", "bad".encode("utf-16-le"), "a.txt, line 1: a NUL in it; expected text in UTF-8: it may be UTF-16"),
         ("a.txt.gz", b"no gzip", "a.txt.gz: not packed by gzip; let its name end without .gz"),

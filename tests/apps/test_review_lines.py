@@ -39,7 +39,7 @@ def test_a_line_without_end_is_passed_over_piece_by_piece() -> None:
         stream = Stream(b"a\n" + b"x" * (MAX_LINE_BYTES + rest) + b"\nb")
         first, refused, last = read_lines(stream, "a.txt")
         assert (first, last) == (Review("a", "a.txt", 1), Review("b", "a.txt", 3))
-        assert str(refused) == "a.txt, line 2: more than 1,048,576 bytes; expected a review a line"
+        assert str(refused) == "a.txt, line 2: more than 1,048,576 bytes; expected one review per line"
         assert stream.most == MAX_LINE_BYTES
 
 

@@ -177,7 +177,7 @@ def stage(work: Path, name: str) -> dict[str, float]:
 
     from stages.engine import row_groups as engine
 
-    vars(engine)["FEW"] = 0
+    vars(engine)["INLINE_LIMIT"] = 0
     main, found = import_module(f"stages.{name}").main, {}
     with measured(found):
         main(*map(Path, STAGES[name].split()))

@@ -55,7 +55,7 @@ def test_many_row_groups_are_shared_out_and_few_or_one_workers_are_not(
 ) -> None:
     assert set(each_row_group(table, cluster.process_id, Settings(workers=1))) == {os.getpid()}
     assert os.getpid() not in set(each_row_group(table, cluster.process_id, Settings(workers=2)))
-    monkeypatch.setattr(engine, "FEW", GROUPS)
+    monkeypatch.setattr(engine, "INLINE_LIMIT", GROUPS)
     assert set(each_row_group(table, cluster.process_id, Settings(workers=2))) == {os.getpid()}
 
 
@@ -63,7 +63,7 @@ def test_few_row_groups_do_not_even_load_the_engine(table: Path) -> None:
     code = (
         "import sys, pathlib, types; "
         "from stages.engine import row_groups as engine; from tests.cluster import numbers; "
-        f"engine.FEW = {GROUPS}; settings = types.SimpleNamespace(backend='loky', workers=None); "
+        f"engine.INLINE_LIMIT = {GROUPS}; settings = types.SimpleNamespace(backend='loky', workers=None); "
         f"assert len(list(engine.each_row_group(pathlib.Path({str(table)!r}), numbers, settings))) == {GROUPS}; "
         "sys.exit('joblib' in sys.modules)"
     )
@@ -73,13 +73,13 @@ def test_few_row_groups_do_not_even_load_the_engine(table: Path) -> None:
 def test_the_seconds_of_workers_count_in_a_scripts_cost(tmp_path: Path) -> None:
     write_table(tmp_path / "table", pa.table({"number": range(2)}), 1)
     before = cli.cost()["cpu_seconds"]
-    list(each_row_group(tmp_path / "table", cluster.busy, Settings(workers=2), few=1))
+    list(each_row_group(tmp_path / "table", cluster.busy, Settings(workers=2), inline_limit=1))
     cli.ending.close()
     assert cli.cost()["cpu_seconds"] - before >= 1
 
 
 def test_a_cluster_is_asked_for_few_row_groups_too(table: Path, dask: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "FEW", GROUPS)
+    monkeypatch.setattr(engine, "INLINE_LIMIT", GROUPS)
     assert os.getpid() not in set(each_row_group(table, cluster.process_id, Settings("dask", address=dask.address)))
 
 
@@ -148,8 +148,8 @@ def test_work_that_kills_every_worker_is_one_error(
         for _ in range(workers):
             doomed.start_worker()
         doomed.wait_for(workers)
-        monkeypatch.setattr(engine, "PATIENCE", 1)
-        monkeypatch.setattr(engine, "LOOK", 1)
+        monkeypatch.setattr(engine, "CONNECT_TIMEOUT", 1)
+        monkeypatch.setattr(engine, "RESULT_TIMEOUT", 1)
         with pytest.raises(InputError, match=f"^{said.format(doomed.address)}"):
             list(each_row_group(table, cluster.die_at_the_third, Settings("dask", address=doomed.address)))
     finally:
@@ -208,11 +208,11 @@ def test_a_scheduler_that_is_not_there_is_one_error(table: Path, address: str) -
     start = time.monotonic()
     with pytest.raises(InputError, match=rf"^engine\.address: no scheduler answers at {address} \(.*\); start one"):
         list(each_row_group(table, cluster.numbers, Settings("dask", address=address)))
-    assert time.monotonic() - start < engine.PATIENCE
+    assert time.monotonic() - start < engine.CONNECT_TIMEOUT
 
 
 def test_a_scheduler_without_workers_is_one_error(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "PATIENCE", 1)
+    monkeypatch.setattr(engine, "CONNECT_TIMEOUT", 1)
     alone = Cluster(tmp_path)
     try:
         with pytest.raises(InputError, match=rf"no worker of {alone.address} was there in 1 seconds"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from stages.evaluation.metrics import HEADLINE, ROC_POINTS, as_text, headline, mean_roc, measure, roc
+from stages.evaluation.metrics import HEADLINE, ROC_POINTS, accuracy_text, headline, mean_roc, measure, roc
 
 TWO = ["no", "yes"]
 Z = 1.959963984540054  # 97.5 % of the normal distribution lie below
@@ -176,5 +176,5 @@ def test_a_metrics_file_has_a_few_columns() -> None:
 
 
 def test_figures_as_text() -> None:
-    words = as_text({"accuracy": 0.86124, "ci_low": 0.857, "ci_high": 0.8651, "loss": 1.0})
+    words = accuracy_text({"accuracy": 0.86124, "ci_low": 0.857, "ci_high": 0.8651, "loss": 1.0})
     assert words == "0.8612 (95 % interval 0.8570 to 0.8651)"

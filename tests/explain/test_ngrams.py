@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from stages.explain.attribution import margins
-from stages.explain.ngrams import SHOWN, ngram_attribution, weightiest
+from stages.explain.ngrams import SHOWN, ngram_attribution, top_ngrams
 from stages.explain.reviews import attribute
 from stages.inference.config import TextConfig, TrainedOn
 from stages.inference.device import Hardware
@@ -56,9 +56,9 @@ def test_the_strongest_ngrams_come_first_at_their_first_place() -> None:
 
 
 @pytest.mark.parametrize("target", [0, 1, 2])
-def test_the_weightiest_ngrams_of_a_class(target: int) -> None:
+def test_the_top_ngrams_of_a_class(target: int) -> None:
     model = fit_linear(some_reviews(classes=3), 2, 1, 10.0)
-    found = weightiest(model, target, 4)
+    found = top_ngrams(model, target, 4)
     weights = margins(model.weight, target)
     assert [weight for _, weight in found] == weights.sort(descending=True).values[:4].tolist()
     assert tuple(found[0][0]) == all_words(model)[int(weights.argmax())]

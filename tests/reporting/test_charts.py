@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import pytest
 from markupsafe import Markup
 
-from stages.reporting.charts import THEME, Bars, Line, curves, intervals, lines
+from stages.reporting.charts import CSS_COLOURS, Bars, Line, curves, intervals, lines
 
 SERIES = [Line("A, test", [1, 2, 3], [0.5, 0.7, 0.9], 0), Line("A & B", [1, 2, 3], [20.0, 0.2, 0.1], 1, dashed=True)]
 BARS = [Bars("A", 0, [0.5, 0.8], [0.4, 0.7], [0.6, 0.9]), Bars("B", 1, [0.6, 0.7], [0.5, 0.6], [0.7, 0.8])]
@@ -26,7 +26,7 @@ def test_a_chart_is_well_formed_takes_the_pages_colours_and_needs_nothing_else(n
     assert root.attrib["viewBox"].split()[:2] == ["0", "0"]
     assert "width" not in root.attrib
     colours = set(re.findall(r"#[0-9a-fA-F]{6}\b", svg))
-    assert colours.isdisjoint(THEME)
+    assert colours.isdisjoint(CSS_COLOURS)
     assert colours == set()
     assert "var(--model0)" in svg
     assert "currentColor" in svg

@@ -35,7 +35,6 @@ PLAIN = TEXTBOOK | {
 }
 
 
-@pytest.mark.slow
 def test_the_default_run_answers_plain_sentences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

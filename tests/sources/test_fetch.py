@@ -352,7 +352,7 @@ def test_server_that_hangs(server: Server, monkeypatch: pytest.MonkeyPatch, caps
     assert "timed out; trying again" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("size", "message"), [(HALF, "expected 10,000 bytes, came more"), (None, "expected sha256")])
+@pytest.mark.parametrize(("size", "message"), [(HALF, "expected 10,000 bytes, got more"), (None, "expected sha256")])
 def test_longer_than_expected(server: Server, size: int | None, message: str) -> None:
     url = server.at("/a.zip", serves(BODY + b"x", length=False, etag=None))
     with pytest.raises(InputError, match=message):
@@ -395,7 +395,7 @@ def test_404_fails_the_mirror_at_once(server: Server) -> None:
     [(BODY, "text/html; charset=utf-8"), (b"\n<!DOCTYPE html>", "application/zip"), (b"<HTML>", "")],
 )
 def test_web_page_in_place_of_the_file(server: Server, body: bytes, kind: str) -> None:
-    with pytest.raises(InputError, match="a web page came in place of the file"):
+    with pytest.raises(InputError, match="got a web page instead of the file"):
         get(server.at("/a.zip", status(200, body, Content_Type=kind)), hash=None, size=None)
     assert cached_files() == []
 
@@ -409,7 +409,7 @@ def test_content_encoding(server: Server) -> None:
 
 def test_wrong_hash_is_deleted_and_the_next_mirror_is_used(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     bad, good = server.at("/bad.zip", serves(OTHER)), server.at("/good.zip", serves())
-    with pytest.raises(InputError, match=f"expected {SHA256.replace(':', ' ')}, came [0-9a-f]{{64}}; deleted"):
+    with pytest.raises(InputError, match=f"expected {SHA256.replace(':', ' ')}, got [0-9a-f]{{64}}; deleted"):
         get(bad)
     assert cached_files() == []
     path = get(bad, good)
@@ -554,8 +554,8 @@ def test_local_file_comes_before_a_cached_one_that_stands_behind_it(server: Serv
     ("content", "why"),
     [
         (None, "no such file"),
-        (OTHER, "expected sha256 .*, came "),
-        (b"short", "expected 20,000 bytes, came 5"),
+        (OTHER, "expected sha256 .*, got "),
+        (b"short", "expected 20,000 bytes, got 5"),
     ],
 )
 def test_wrong_local_file_fails_its_mirror_and_stays(

@@ -1,4 +1,4 @@
-"""What users' tables say of splits and classes: taken as meant, and doubts said."""
+"""What users' tables say of splits and classes: taken as meant, with warnings."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.files import InputError
-from stages.sources.labels import doubts
+from stages.sources.labels import odd_classes
 from stages.sources.repeats import repeated, same_text
 from stages.sources.tables import Columns, Row, read_labelled_texts
 
@@ -64,17 +64,17 @@ def test_a_text_under_two_labels_is_named(tmp_path: Path, capsys: pytest.Capture
 def test_classes_that_hardly_differ_are_shown(names: tuple[str, str]) -> None:
     counts = {names[0]: 1200, names[1]: 3, "bad": 5}
     shown = ", ".join(f"{name!r} ({counts[name]:,})" for name in sorted(names))
-    assert doubts(counts) == [f"classes that may be one: {shown}"]
+    assert odd_classes(counts) == [f"classes that may be one: {shown}"]
 
 
 @pytest.mark.parametrize("name", ["nan", "NaN", "null", "None", "N/A", "<NA>", "-", '"null"'])
 def test_classes_that_are_called_nothing_are_shown(name: str) -> None:
-    assert doubts({name: 4, "good": 5}) == [f"classes that may stand for a missing label: {name!r} (4)"]
+    assert odd_classes({name: 4, "good": 5}) == [f"classes that may stand for a missing label: {name!r} (4)"]
 
 
 def test_classes_in_order_raise_no_doubt() -> None:
     assert (
-        doubts(dict.fromkeys(["1", "2", "10", "-1", "0.5", "good", "not good", "nano", "好", "no", "C", "C++"], 3))
+        odd_classes(dict.fromkeys(["1", "2", "10", "-1", "0.5", "good", "not good", "nano", "好", "no", "C", "C++"], 3))
         == []
     )
 
@@ -114,9 +114,9 @@ def test_validation_rows_belong_to_the_training_split(tmp_path: Path, name: str)
 
 def test_a_class_of_validation_rows_alone_is_refused(tmp_path: Path) -> None:
     rows = [*of_splits("train", "test"), {"text": "x", "label": "c", "split": "val"}]
-    with pytest.raises(InputError, match="classes in validation that train has not: 'c'"):
+    with pytest.raises(InputError, match="classes in validation that are not in train: 'c'"):
         read(write(tmp_path / "a.jsonl", rows), SPLIT)
-    with pytest.raises(InputError, match="classes in test that train has not: 'a', 'b'"):
+    with pytest.raises(InputError, match="classes in test that are not in train: 'a', 'b'"):
         read(write(tmp_path / "b.jsonl", of_splits("val", "test")), SPLIT)
     with pytest.raises(InputError, match="no row of the test split"):
         read(write(tmp_path / "b.jsonl", of_splits("train", "val")), SPLIT)

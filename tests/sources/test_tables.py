@@ -145,7 +145,7 @@ LONG = "x" * (MAX_LETTERS + 1)
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.csv", "", "empty; expected a header with the columns' names, and a review a row"),
+        ("a.csv", "", "empty; expected a header with the columns' names, and one review per row"),
         ("a.csv", "\n\n", "empty; expected a header"),
         ("a.csv", HEADED, "no review in it"),
         ("a.jsonl", "\n", "no review in it"),
@@ -164,7 +164,7 @@ LONG = "x" * (MAX_LETTERS + 1)
         ("a.jsonl", f'{{"text": "{LONG}", "label": 1}}', "line 1: 16,777,217 letters in column 'text'"),
         ("a.jsonl", '{"text": "x", "label": 1}\n{"text": "x"', "line 2: not JSON (Expecting ',' delimiter"),
         ("a.jsonl", "[" * 100_000, "line 1: not JSON (maximum recursion depth"),
-        ("a.jsonl", '["x", "a"]\n', "line 1: '[\"x\", \"a\"]' found, expected an object a line"),
+        ("a.jsonl", '["x", "a"]\n', "line 1: '[\"x\", \"a\"]' found, expected one JSON object per line"),
         ("a.jsonl", '{"text": "x", "label": 1}\n{"text": "x"}', "line 2: no column 'label' (own.label in params.yaml)"),
         ("a.jsonl", '{"text": "x", "label": [1]}', "line 1: \"['1']\" in column 'label'; expected a text or a number"),
         ("a.jsonl", '{"text": "x \\ud800", "label": 1}', "line 1: column 'text' is not UTF-8 at letter 3"),
@@ -213,8 +213,8 @@ def test_a_split_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_splits_of_other_classes_are_refused(tmp_path: Path) -> None:
     rows = [row for row in ROWS if (row["split"], row["label"]) != ("test", "-1")]
-    assert refused(write(tmp_path / "a.csv", rows), SPLIT) == "classes in train that test has not: '-1'"
+    assert refused(write(tmp_path / "a.csv", rows), SPLIT) == "classes in train that are not in test: '-1'"
     rows = [row for row in ROWS if (row["split"], row["label"]) != ("train", "1")]
-    assert refused(write(tmp_path / "a.csv", rows), SPLIT) == "classes in test that train has not: '1'"
+    assert refused(write(tmp_path / "a.csv", rows), SPLIT) == "classes in test that are not in train: '1'"
     rows = [row | {"split": "train"} for row in ROWS]
     assert refused(write(tmp_path / "a.csv", rows), SPLIT) == "no row of the test split; own.split: null draws one"

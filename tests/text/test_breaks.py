@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.apps.onnx_reviews import spelled_out
+from stages.apps.onnx_reviews import tokenizer_rules
 from stages.apps.review_lines import Review
 from stages.apps.review_models import ReviewModels
 from stages.inference.device import prepare
@@ -30,7 +30,7 @@ def test_a_line_break_of_any_kind_is_a_blank() -> None:
 
 @pytest.mark.parametrize("name", ["whitespace", "basic_english", "characters"])
 def test_the_rule_in_onnx_files_is_the_same(name: str) -> None:
-    assert spelled_out(name)["replace_first"] == [list(pair) for pair in REPLACEMENTS]
+    assert tokenizer_rules(name)["replace_first"] == [list(pair) for pair in REPLACEMENTS]
     for text in ODD:
         found = text
         for pattern, replacement in REPLACEMENTS:

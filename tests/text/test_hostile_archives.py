@@ -95,7 +95,7 @@ def test_a_zip_of_vectors_that_unpacks_to_more_than_vectors_do_is_refused_unread
         archive.writestr("bomb.2d.txt", b"a 1 1\n" * 1_000_000)
     with pytest.raises(InputError, match=r"bomb\.2d\.txt unpacks to 6,000,000 bytes"):
         read_vectors(alone, 2)
-    monkeypatch.setattr(glove, "MAX_RATIO", 10_000)
+    monkeypatch.setattr(glove, "MAX_COMPRESSION", 10_000)
     assert len(read_vectors(alone, 2)) == 1
 
 

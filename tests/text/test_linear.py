@@ -13,7 +13,7 @@ from stages.inference.device import Hardware
 from stages.inference.predict import predict, score
 from stages.text.batches.review_batches import EVAL_BATCH, ReviewBatches
 from stages.text.batches.reviews import Reviews
-from stages.text.linear_training import PADDING, count_ngrams, fit_linear, train_linear_model, unevenness
+from stages.text.linear_training import PADDING, count_ngrams, fit_linear, log_count_ratio, train_linear_model
 from stages.text.models.linear import LinearModel
 from stages.text.models.registry import load_text_model
 from stages.training.validation import hold_out
@@ -73,13 +73,13 @@ def test_the_last_feature_is_followed_by_none() -> None:
         model.words_of(len(model.weight))
 
 
-def test_unevenness_is_the_log_ratio_of_wang_and_manning() -> None:
+def test_log_count_ratio_is_the_log_ratio_of_wang_and_manning() -> None:
     reviews = some_reviews()
     presence, _ = count_ngrams(reviews, 2, 1)
     labels = reviews.labels.numpy()
     p, q = (1 + presence.toarray()[labels == label].sum(0) for label in (1, 0))
     expected = np.abs(np.log((p / p.sum()) / (q / q.sum())))
-    np.testing.assert_allclose(unevenness(presence, labels, 2), expected, rtol=1e-5)
+    np.testing.assert_allclose(log_count_ratio(presence, labels, 2), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -93,7 +93,7 @@ def test_the_model_predicts_what_scikit_learn_does(classes: int) -> None:
         rows = np.array([[ngram in ngrams for ngram in words] for ngrams in found], float)
         return rows / np.sqrt(rows.sum(1, keepdims=True).clip(min=1))
 
-    scale = unevenness(count_ngrams(reviews, 2, 2).presence, reviews.labels.numpy(), classes)
+    scale = log_count_ratio(count_ngrams(reviews, 2, 2).presence, reviews.labels.numpy(), classes)
     fitted = LogisticRegression(C=10.0, max_iter=1000).fit(dense(reviews) * scale, reviews.labels.numpy())
     expected = fitted.predict_proba(dense(others) * scale)
     np.testing.assert_allclose(logits_of(model, others).softmax(1).numpy(), expected, atol=2e-3)

@@ -144,7 +144,7 @@ def binary(words: list[str], vectors: np.ndarray) -> bytes:
         (tar(""), "a tar archive; expected text"),
         (tar("gz"), "a tar archive; expected text"),
         (tar("bz2"), "packed by bzip2"),
-        (b"PAR1" + bytes(30), "a Parquet file; expected text, a word and its 2 numbers a line"),
+        (b"PAR1" + bytes(30), "a Parquet file; expected text, plain or in a gzip or zip: a word and its 2 numbers per"),
         (ROWS.decode().encode("utf-16"), "text in UTF-16; save it as UTF-8"),
         (b"<!DOCTYPE html>\n", "a web page"),
         (bytes(300), "binary, no text"),

@@ -173,7 +173,7 @@ def test_an_empty_archive_is_refused(pack):
 def test_a_class_that_one_split_lacks_is_refused(pack, split):
     other = {"train": "test", "test": "train"}[split]
     path = pack(without(f"{split}/not-hotdog"))
-    with refused(path, f"classes in {other} that {split} has not: 'not-hotdog';"):
+    with refused(path, f"classes in {other} that are not in {split}: 'not-hotdog';"):
         read_hotdog_archive(path)
 
 

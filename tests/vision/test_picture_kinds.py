@@ -398,6 +398,7 @@ def test_other_views_are_as_they_were() -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel counts memory in another unit")
 def test_a_strip_takes_predict_little_memory(tmp_path: Path) -> None:
     Image.new("RGB", (65_000, 1)).save(tmp_path / "strip.png")

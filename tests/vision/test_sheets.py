@@ -5,7 +5,7 @@ import pytest
 from matplotlib import font_manager, get_data_path
 from PIL import Image
 
-from stages.vision.sheets import GAP, LINE, TILE, SheetRow, _font, _letters, write_sheet
+from stages.vision.sheets import GAP, LINE_HEIGHT, TILE, SheetRow, _font, _letters, write_sheet
 
 
 def square(colour: str, size: tuple[int, int] = (50, 50)) -> Image.Image:
@@ -65,7 +65,7 @@ def test_what_is_too_long_is_shortened_before_its_end(tmp_path: Path) -> None:
         rows = [SheetRow(name, [square("white"), square("white")], [f"{name} {last}\nis {name}", ""])]
         write_sheet(tmp_path / "sheet.png", rows)
         sheets.append(np.asarray(Image.open(tmp_path / "sheet.png").convert("L")))
-    left, top = GAP + TILE, GAP + LINE + GAP // 2 + TILE
+    left, top = GAP + TILE, GAP + LINE_HEIGHT + GAP // 2 + TILE
     assert (sheets[0][top:, left:] == 255).all()  # right of the first tile and below it
     assert (sheets[0][:top, -GAP:] == 255).all()
     assert (sheets[0][top:, :left] < 128).any()

@@ -146,8 +146,8 @@ def test_a_link_to_a_file_is_that_file(folder: Path, tmp_path: Path) -> None:
         ({f"{year}/{name}/0.png": png() for year in "ab" for name in "xy"}, "are 'a', 'b' the classes, or 'x', 'y' in"),
         (SPLIT | {"more/train/a/9.png": png()}, "more than one data set: in '.', 'more'; expected"),
         ({n: d for n, d in SPLIT.items() if n.startswith("train")}, "no picture in test; expected"),
-        (SPLIT | {"train/more/0.png": png()}, "classes in train that test has not: 'more'; expected"),
-        (SPLIT | {"test/more/": b""}, "classes in test that train has not: 'more'; expected"),
+        (SPLIT | {"train/more/0.png": png()}, "classes in train that are not in test: 'more'; expected"),
+        (SPLIT | {"test/more/": b""}, "classes in test that are not in train: 'more'; expected"),
     ],
 )
 def test_another_layout_is_refused(folder: Path, zipped: bool, files: Container, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Reviews in padded batches, reviews of similar length together."""
+"""Padded batches of reviews of similar length."""
 
 from collections.abc import Iterator
 
@@ -11,22 +11,22 @@ from stages.inference.predict import Batch
 from stages.text.batches.reviews import Reviews
 from stages.text.special import PAD_INDEX, UNK_INDEX
 
-POOL = 50  # batches that are shuffled together and then cut by length: enough to find reviews of similar length
-LENGTH_MULTIPLE = 32  # words; masked batches are padded to it: few shapes, whose memory and kernels are reused
+POOL = 50  # batches per pool of shuffled reviews, which is sorted by length and cut into batches
+LENGTH_MULTIPLE = 32  # words; masked batches are padded to a multiple: of few shapes, memory and kernels are reused
 EVAL_BATCH = 256  # reviews per batch without learning
 
 
 class ReviewBatches:
     """Batches of reviews on the hardware's device: ids int64 (batch, steps), lengths int64 (batch,).
 
-    With `mask_padding`, lengths are the reviews' own; without, padding counts as words of index 0, the textbook's way.
-    A batch is as long as `pad_to`, or its longest review (when masked, rounded up).
+    With `mask_padding`, lengths are those of the reviews. Without it, padding counts as words of index 0, as in the
+    textbook. A batch is as long as `pad_to`, or as its longest review (with masking, rounded up).
     """
 
     def __init__(
         self, reviews: Reviews, batch_size: int, hardware: Hardware, *, seed: int | None, padding: Padding
     ) -> None:
-        """Batches are shuffled by `seed` and the epoch's number, or without a seed sorted by length."""
+        """Batches are shuffled by `seed` and the epoch's number; without a seed they are sorted by length."""
         self.hardware = hardware
         self.ids = reviews.ids.to(hardware.device)
         self.offsets = reviews.offsets.to(hardware.device)
@@ -44,7 +44,7 @@ class ReviewBatches:
         """Yield the batches of epoch `number` from batch `start` on."""
         plan = self._plan(number)
         shards = [self.hardware.shard(rows) for rows in plan]
-        # One copy to the device an epoch: each waits for it
+        # One copy to the device per epoch, because each copy waits for the device
         on_device = torch.cat([rows for rows, _ in shards]).to(self.ids.device).split([len(rows) for rows, _ in shards])
         for rows, whole, (_, weight) in zip(on_device[start:], plan[start:], shards[start:], strict=True):
             inputs = self._inputs(rows, self.padding.pad_to or self._longest(whole))

@@ -1,4 +1,4 @@
-"""Reviews as word indices, one after the other: what tensorize writes and training reads."""
+"""Reviews as word indices in one flat tensor: written by tensorize, read by training."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,8 +21,8 @@ class Reviews:
     classes: list[str]
     tokenizer: str
     max_len: int  # words that were read of a review
-    keep: str  # "start" | "start_and_end": which of a longer one
-    validation: Tensor | None = None  # int64: rows of the training split that the user holds out; None: does not say
+    keep: str  # "start" | "start_and_end": which words of a longer review were read
+    validation: Tensor | None = None  # int64: rows of the training split that the user holds out; None: none
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -31,7 +31,7 @@ class Reviews:
         return self.ids[self.offsets[i] : self.offsets[i + 1]]
 
     def contents(self) -> Iterator[bytes]:
-        """Yield what each review says to a model: equal ones are never parted."""
+        """Yield each review's word indices as bytes. Reviews with equal contents stay together in a draw."""
         return (self[i].numpy().tobytes() for i in range(len(self)))
 
     def select(self, rows: Tensor) -> "Reviews":

@@ -14,10 +14,10 @@ CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 class BiRNN(nn.Module):
-    """Recurrent layers in both directions; what they made of a review goes into a linear layer.
+    """Recurrent layers in both directions, whose encoding of a review goes into a linear layer.
 
-    Each direction is a recurrent network of its own. The backward one reads each review reversed by its own length:
-    padding comes last in both directions and reaches no state that is used, and the fused kernels apply.
+    Each direction is a recurrent network of its own. The backward one reads each review reversed within its own length.
+    So padding comes last in both directions, affects no state that is used, and the fused kernels can be used.
     """
 
     def __init__(
@@ -33,9 +33,10 @@ class BiRNN(nn.Module):
         embedding_dropout: float = 0.0,
         dropout: float = 0.0,
     ) -> None:
-        """`vectors`: (words, dim), copied. `dropout` is between layers and before the output.
+        """`vectors`: (words, dim), copied. `dropout`: between layers and before the output.
 
-        `pooling`: the states at the first and the last word, or the mean and the maximum of the states over time.
+        `pooling`: "ends", the encoding is the states at the first and the last word; "mean_max", the mean and the
+        maximum of the states over time.
         """
         super().__init__()
         self.embedding = nn.Embedding.from_pretrained(vectors.clone(), freeze=freeze_vectors, padding_idx=PAD_INDEX)
@@ -52,7 +53,7 @@ class BiRNN(nn.Module):
         review = torch.arange(batch, device=ids.device)
         step = torch.arange(steps, device=ids.device)[:, None]
         mirror = torch.where(step < lengths, lengths - 1 - step, step)  # (steps, batch)
-        places = (mirror * batch + review).flatten()  # (steps * batch,): its own inverse
+        places = (mirror * batch + review).flatten()  # (steps * batch,), a permutation that is its own inverse
         words = drop_words(ids.T, self.word_dropout if self.training else 0)  # (steps, batch)
         vectors = drop_features(self.embedding(words), self.embedding_dropout if self.training else 0, 0)
         layers = [self.forwards[0], self.backwards[0]]
@@ -61,7 +62,7 @@ class BiRNN(nn.Module):
             states = torch.cat([ahead, _pick(behind, places)], 2)  # (steps, batch, 2 * hiddens)
             states = self._drop(states)
             ahead, behind = run_side_by_side([onward, back], [states, _pick(states, places)])
-        if self.pooling == "mean_max":  # neither depends on the order of the steps
+        if self.pooling == "mean_max":  # `behind` needs no reversal: the order of the steps makes no difference
             encoding = torch.cat([mean_and_max(ahead, lengths), mean_and_max(behind, lengths)], 1)
         else:
             last = lengths - 1
@@ -73,5 +74,5 @@ class BiRNN(nn.Module):
 
 
 def _pick(states: Tensor, places: Tensor) -> Tensor:
-    """Reorder states (steps, batch, features) by flat (step, review) `places`."""
+    """Permute states (steps, batch, features); `places` are indices into their flattened steps and batch."""
     return states.flatten(0, 1).index_select(0, places).view_as(states)

@@ -1,4 +1,4 @@
-"""What the text models share: regularisation of words and vectors, pooling over time."""
+"""Functions that the text models share: dropout of words and features, pooling over time."""
 
 import torch
 from torch import Tensor
@@ -16,9 +16,9 @@ def drop_words(ids: Tensor, p: float) -> Tensor:
 
 
 def drop_features(vectors: Tensor, p: float, steps: int) -> Tensor:
-    """Drop features of word vectors with probability `p`, each at all steps of a review alike.
+    """Drop features of word vectors with probability `p`, with the same mask at all steps of a review.
 
-    `steps` is the dimension of the steps. Variational dropout: Gal and Ghahramani 2016.
+    `steps` is the dimension of the steps. This is variational dropout (Gal and Ghahramani 2016).
     """
     if not p:
         return vectors

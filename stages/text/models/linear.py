@@ -1,4 +1,4 @@
-"""A linear model of the n-grams of a review: Wang and Manning 2012, with logistic regression for their SVM."""
+"""A linear model of a review's n-grams, as in Wang and Manning 2012, but with logistic regression instead of an SVM."""
 
 from collections.abc import Mapping
 
@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, the name everyone knows
 
-# The code of an n-gram: the feature of its first n - 1 words << SHIFT, plus the index of its last word
+# The code of an n-gram is (feature of its first n - 1 words << SHIFT) + index of its last word
 SHIFT = 32  # bits
 
 
 class LinearModel(nn.Module):
-    """The weights of a review's distinct n-grams, added up and divided by the square root of their number.
+    """The logits are the sum of the weights of a review's distinct n-grams, divided by the square root of their number.
 
-    Features are numbered by size, then by code. An n-gram is a feature only if its first n - 1 words are one. So a
-    code has one form whatever n is, and takes 64 bits whatever the vocabulary's size is.
+    Features are numbered by size, then by code. An n-gram is a feature only if its first n - 1 words are one. A code
+    therefore takes 64 bits, whatever n and the size of the vocabulary are.
     """
 
     weight: Tensor
@@ -35,9 +35,9 @@ class LinearModel(nn.Module):
             raise ValueError(f"weight {tuple(self.weight.shape)}, expected {(features, len(self.bias))}")
 
     def features(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Map ids (batch, steps) and lengths (batch,) to the feature of each size that starts at each word.
+        """Map ids (batch, steps) and lengths (batch,) to features, int64 (sizes, batch, steps).
 
-        int64 (sizes, batch, steps); -1: none does.
+        These are, for each size, the feature that starts at each word, or -1 if there is none.
         """
         step = torch.arange(ids.shape[1], device=ids.device)
         prefix, offset, found = torch.zeros_like(ids), 0, []
@@ -61,7 +61,7 @@ class LinearModel(nn.Module):
         is_repeated = F.pad(features[:, 1:] == features[:, :-1], (1, 0))
         absent = len(self.weight)
         features = features.masked_fill(is_repeated | (features < 0), absent)
-        weight = F.pad(self.weight, (0, 0, 0, 1))  # a row of zeros for what is absent
+        weight = F.pad(self.weight, (0, 0, 0, 1))  # a row of zeros for `absent`
         count = (features < absent).sum(1, keepdim=True).clamp(min=1)
         return F.embedding_bag(features, weight, mode="sum", padding_idx=absent) / count.sqrt() + self.bias
 

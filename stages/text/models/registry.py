@@ -1,4 +1,4 @@
-"""The text models by name, and how they come back from disk. A new model is added here."""
+"""The text networks by name, and loading of trained text models. A new network is added to NETWORKS."""
 
 from pathlib import Path
 

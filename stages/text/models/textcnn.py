@@ -10,15 +10,15 @@ from torch.nn import functional as F  # noqa: N812, the name everyone knows
 from stages.text.models.layers import drop_features, drop_words
 from stages.text.special import PAD_INDEX
 
-TABLE_MULTIPLE = 1024  # the table of distinct words is padded to it: few shapes, whose memory is reused
+TABLE_MULTIPLE = 1024  # the table of distinct words is padded to a multiple: of few shapes, memory is reused
 
 
 class TextCNN(nn.Module):
     """Convolutions over a trained and a constant embedding side by side, and their maxima over time.
 
-    Two facts make it fast and change nothing but rounding. A convolution is a sum over its kernel's positions, and each
-    term depends on one word: on a CPU every distinct word of the batch is multiplied by the kernel once. And a maximum
-    passes its gradient to one window: only that window is computed with gradients.
+    Two shortcuts make it fast and change the results only by rounding. A convolution is a sum over the kernel's
+    positions, and each term depends on one word: on a CPU, each distinct word of the batch is multiplied by the kernel
+    once. The gradient of a maximum flows to one window: only that window is computed with gradients.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class TextCNN(nn.Module):
         """Map ids (batch, steps) and lengths (batch,) to logits (batch, classes)."""
         ids = drop_words(ids, self.word_dropout if self.training else 0)
         if self.pooling == "mean_max" or (self.training and self.embedding_dropout):
-            return self.dense(ids, lengths)  # every window counts, or a word's vector differs from review to review
+            return self.dense(ids, lengths)  # the mean needs every window; with dropout, a word has no single vector
         ids = F.pad(ids, (0, max(0, self.widest - ids.shape[1])), value=PAD_INDEX)
         distinct, ids = _distinct(ids) if ids.device.type == "cpu" else _each(ids)
         words = torch.cat([self.embedding(distinct), self.constant_embedding(distinct)], 1)  # (distinct, 2 * dim)
@@ -61,8 +61,8 @@ class TextCNN(nn.Module):
         return self.decoder(self.dropout(F.relu(torch.cat(encoding, 1))))
 
     def dense(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Do as `forward`, with convolutions over all windows, as the textbook writes it."""
-        ids = F.pad(ids, (0, self.widest - 1), value=PAD_INDEX)  # a window for the shortest review
+        """Compute what `forward` computes in the textbook's way: convolutions over all windows, with gradients."""
+        ids = F.pad(ids, (0, self.widest - 1), value=PAD_INDEX)  # so that the shortest review has a window
         vectors = torch.cat([self.embedding(ids), self.constant_embedding(ids)], 2)  # (batch, steps, 2 * dim)
         vectors = drop_features(vectors.mT, self.embedding_dropout if self.training else 0, 2)
         maxima, means = [], []
@@ -77,21 +77,21 @@ class TextCNN(nn.Module):
 
 
 def _distinct(ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the distinct words (distinct,) of ids (batch, steps), and the place of each id among them."""
+    """Return the distinct words (distinct,) of ids (batch, steps), and the position of each id among them."""
     distinct, places = ids.unique(return_inverse=True)
     return F.pad(distinct, (0, -len(distinct) % TABLE_MULTIPLE), value=PAD_INDEX), places
 
 
 def _each(ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Return all words, repeated ones too, in the form of _distinct: finding the distinct ones would wait for a GPU."""
+    """Return all words in the form of _distinct, with repetitions. To find the distinct ones would wait for a GPU."""
     return ids.flatten(), torch.arange(ids.numel(), device=ids.device).view_as(ids)
 
 
 def max_over_time(words: Tensor, ids: Tensor, lengths: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return the maximum (batch, channels) of a 1-D cross-correlation over the windows inside each review.
 
-    words (distinct, features), ids (batch, steps) into words, lengths (batch,), weight (channels, features, size),
-    bias (channels,). A review shorter than the kernel has the single window at 0.
+    words (distinct, features), ids (batch, steps) of rows in words, lengths (batch,), weight (channels, features,
+    size), bias (channels,). A review that is shorter than the kernel has one window, at 0.
     """
     size = weight.shape[2]
     windows = ids.unfold(1, size, 1)  # (batch, windows, size)

@@ -1,4 +1,4 @@
-"""Reviews from the archive of the Large Movie Review Dataset."""
+"""Read the reviews in the archive of the Large Movie Review Dataset."""
 
 import re
 import tarfile
@@ -22,13 +22,13 @@ _NAME = re.compile(r"(\d+_(\d+))\.txt")
 
 
 def read_imdb_archive(archive: Path) -> dict[str, pa.Table]:
-    """Stream the archive of the Large Movie Review Dataset, never unpacking it.
+    """Read the archive as a stream, without unpacking it to disk.
 
-    Returns train and test: id ("train/pos/0_9", sorted by it), text as published, label, rating. Everything
-    outside {train,test}/{pos,neg} is passed over.
+    Returns train and test, each sorted by id: id ("train/pos/0_9"), text as published, label, rating. Members outside
+    {train,test}/{pos,neg} are skipped.
 
-    Raises InputError if the archive is no whole tar.gz, if a review's name, size or bytes are not what they should
-    be, or if a class has no review.
+    Raises InputError if the archive is no complete tar.gz, if a review's name, size or encoding is wrong, or if a class
+    has no review.
     """
     rows: dict[str, list[tuple[str, str, str, int]]] = {split: [] for split in SPLITS}
     try:
@@ -38,7 +38,7 @@ def read_imdb_archive(archive: Path) -> dict[str, pa.Table]:
                 if place and not member.isdir():
                     split, folder, name = place.groups()
                     rows[split].append(_read_review(tar, member, split, folder, name))
-            while stream.read(1 << 20):  # to its end, where the checksum is
+            while stream.read(1 << 20):  # read to the end, so that gzip's checksum is checked
                 pass
     except (tarfile.TarError, *GZIP_ERRORS, EOFError, OSError) as problem:
         raise InputError(f"{archive}: not a whole tar.gz archive ({problem}); get it again") from problem

@@ -10,11 +10,11 @@ SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("label", pa.str
 
 
 def review_table(split: str, rows: list[Row]) -> pa.Table:
-    """Return the user's rows as a table: id ("train/000012", of line 12, sorted by it), text, label, rating null.
+    """Return the user's rows as a table, sorted by id: id ("train/000012" is line 12), text, label, rating (null).
 
     The ids of rows that the user holds out of the training split begin with VALIDATION.
     """
-    places = {"validation": VALIDATION}  # of rows with a split of their own
+    places = {"validation": VALIDATION}
     table = [
         (f"{places.get(row.split or split, f'{split}/')}{row.number:06}", one_line(row.text), row.label, None)
         for row in rows

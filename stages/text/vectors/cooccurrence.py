@@ -1,7 +1,7 @@
-"""Word vectors made from texts alone: truncated SVD of positive pointwise mutual information.
+"""Word vectors from the user's texts: truncated SVD of positive pointwise mutual information.
 
-Levy and Goldberg 2014, "Neural Word Embedding as Implicit Matrix Factorization". The last digits differ from machine to
-machine.
+The method is that of Levy and Goldberg 2014, "Neural Word Embedding as Implicit Matrix Factorization". The last digits
+differ between machines.
 """
 
 import numpy as np
@@ -11,16 +11,16 @@ from scipy.sparse import coo_array, csr_array, csr_matrix
 from sklearn.utils.extmath import randomized_svd
 
 WINDOW = 5  # words on either side
-MAX_WORDS = 30_000  # that get a vector, the most frequent ones
-MAX_RUNNING = 1 << 23  # running words that are read; of more, evenly spread texts
+MAX_WORDS = 30_000  # words with a vector, at most: the most frequent ones
+MAX_RUNNING = 1 << 23  # running words to read; of more, evenly spread texts are read
 BLOCK = 1 << 20  # running words whose pairs are in memory at a time
 NORM = 6.0  # of each vector, about as in GloVe
 
 
 def cooccurrence_vectors(texts: pa.ListArray, dim: int) -> tuple[list[str], np.ndarray]:
-    """Return the words of `texts`, lists of words, the most frequent first; and their vectors, float32 (words, dim).
+    """Return the most frequent words of tokenized texts, and their vectors, float32 (words, dim).
 
-    Time and memory have a bound, whatever the texts: see MAX_WORDS and MAX_RUNNING.
+    MAX_WORDS and MAX_RUNNING bound time and memory.
     """
     step = 1 + len(texts.flatten()) // MAX_RUNNING
     texts = texts.take(pa.array(range(0, len(texts), step), pa.int64()))
@@ -32,12 +32,12 @@ def cooccurrence_vectors(texts: pa.ListArray, dim: int) -> tuple[list[str], np.n
         found, strengths, _ = randomized_svd(information, min(dim, len(words)), random_state=0)
         vectors[:, : len(strengths)] = found * np.sqrt(strengths)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        vectors *= NORM / np.where(lengths > 0, lengths, 1)  # no neighbour, no vector
+        vectors *= NORM / np.where(lengths > 0, lengths, 1)  # a word without neighbours has a vector of zeros
     return words, vectors
 
 
 def _ranked(texts: pa.ListArray) -> tuple[list[str], np.ndarray]:
-    """Return the words by falling count, equal counts alphabetically; and the rank of each running word, or -1."""
+    """Return the words by descending count, equal counts alphabetically; and the rank of each running word, or -1."""
     coded = texts.flatten().dictionary_encode()
     spelled = coded.dictionary.to_pylist()
     counts = np.bincount(coded.indices, minlength=len(spelled)).tolist()
@@ -48,7 +48,7 @@ def _ranked(texts: pa.ListArray) -> tuple[list[str], np.ndarray]:
 
 
 def _cooccurrences(ranks: np.ndarray, places: np.ndarray, words: int) -> coo_array:
-    """Return how often each two words are near each other, (words, words); `places` are the texts of running words."""
+    """Return how often two words are near each other, (words, words); `places`: the text of each running word."""
     counts = csr_array((words, words), dtype=np.float32)
     for start in range(0, len(ranks), BLOCK):
         for distance in range(1, WINDOW + 1):

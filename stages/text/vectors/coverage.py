@@ -1,4 +1,4 @@
-"""Vectors for the words of the vocabulary, a row group at a time, and how many words have one."""
+"""Look up the vectors of the vocabulary's words, one row group at a time, and count the words that have one."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,15 +10,15 @@ from stages.core.files import read_row_groups, read_table, some
 from stages.text.special import PAD, UNK
 from stages.text.vectors.table import match, read_vector_table
 
-SHOWN = 20  # words without a vector that the report lists
+SHOWN = 20  # words without a vector in the report
 
-Missing = list[tuple[str, int]]  # words without a vector, and their occurrences, the most frequent first
+Missing = list[tuple[str, int]]  # words without a vector and their counts, the most frequent first
 
 
 class Matched(NamedTuple):
-    """A row group of the vocabulary."""
+    """The vectors of a row group of the vocabulary, and the number of words that have one."""
 
-    vectors: np.ndarray  # float32 (words, dim), zeros where there is none
+    vectors: np.ndarray  # float32 (words, dim), zeros for a word without one
     words_covered: int
     running_words: int  # occurrences of all words in the training split
     running_words_covered: int
@@ -40,7 +40,7 @@ def _first(missing: Missing) -> Missing:
 
 
 def why_none_matches(vocab: Path, glove: Path, dim: int) -> str:
-    """Return what the words of a vocabulary and of a table of vectors are like, where none is in both."""
+    """Return a message with words of the vocabulary and of the vectors, and a likely reason why none is in both."""
     asked = [word for word in read_table(vocab, ["word"])["word"].to_pylist() if word not in ("", UNK, PAD)]
     words = [word for table in read_vector_table(glove, dim) for word in table["word"].to_pylist()]
     wanted = set(asked)
@@ -57,14 +57,14 @@ def why_none_matches(vocab: Path, glove: Path, dim: int) -> str:
 
 
 class Coverage:
-    """Adds up the row groups."""
+    """Sums the counts of the row groups."""
 
     def __init__(self) -> None:
         self.words = self.covered = self.running = self.running_covered = 0
         self.missing: Missing = []
 
     def add(self, part: Matched) -> np.ndarray:
-        """Return the part's vectors."""
+        """Add the counts of a row group; return its vectors."""
         self.words += len(part.vectors)
         self.covered += part.words_covered
         self.running += part.running_words

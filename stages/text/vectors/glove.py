@@ -1,4 +1,4 @@
-"""Word vectors in GloVe's text format, `word v1 … vn`, a word a line, as GloVe, word2vec and fastText publish them."""
+"""Read word vectors in the text format of GloVe, word2vec and fastText: `word v1 … vn`, one word per line."""
 
 import io
 import re
@@ -21,9 +21,9 @@ from stages.sources.kinds import HEAD, other_kind
 from stages.text.vectors.table import vector_table
 
 BLOCK = 1 << 22  # bytes of text that Arrow parses at a time
-MAX_RATIO = 50  # of a text's size to its zip's; vectors compress to about a third
-SUFFIXES = (".txt", ".vec")  # of texts in a zip
-SEPARATOR = "\x1f"  # between the fields of a text whose words hold blanks
+MAX_COMPRESSION = 50  # ratio of a text's size to that of its zip; vectors compress to about a third
+VECTOR_SUFFIXES = (".txt", ".vec")  # of vectors in a zip
+SEPARATOR = "\x1f"  # put between the fields if words hold blanks
 
 _BINARY = {  # first bytes -> what the file is
     b"\xba\x16\x4f\x2f": "fastText's binary model; take the .vec that is published beside it",
@@ -42,13 +42,13 @@ _ABOUT = re.compile(r"(readme|licen[cs]e|copying|notice|about|changes)\b", re.IG
 
 
 def read_vectors(path: Path, dim: int) -> pa.Table:
-    """Read a text file, plain or in a gzip, or the one in a zip that is named `*{dim}d*`, else its only text.
+    """Read the vectors in a text file, a gzip or a zip. In a zip it is the text named `*{dim}d*`, or the only text.
 
-    Returns word (string) and vector (fixed-size list of `dim` float32), in the file's order. A first line
-    `words dim` is skipped; of a repeated word the first row counts. A word may hold blanks: GloVe 840B has some.
+    Returns word (string) and vector (fixed-size list of `dim` float32), in the file's order. A first line `words dim`
+    is skipped. If a word is repeated, its first row counts. A word may hold blanks, as some in GloVe 840B do.
 
-    Raises InputError, with the line's number, for a row without `dim` finite numbers, or a word that is not UTF-8; and
-    for a file of another kind.
+    Raises InputError, with the line, for a row that has not `dim` finite numbers, or a word that is not UTF-8. Raises
+    it for a file of another format too.
     """
     with _open(path, dim) as (name, file, limit):
         text = _in_arrow(name, file, limit)
@@ -76,7 +76,7 @@ def read_vectors(path: Path, dim: int) -> pa.Table:
 
 
 def _parsed(text: pa.Buffer, dim: int, separator: str) -> pa.Table:
-    """Parse rows whose fields stand between separators. Raises ArrowInvalid for a row of another number of fields."""
+    """Parse rows of fields between separators. Raises ArrowInvalid for a row with another number of fields."""
     columns = ["word", *map(str, range(dim))]
     return csv.read_csv(
         pa.BufferReader(text),
@@ -94,7 +94,7 @@ def _without_empty_end(text: pa.Buffer) -> pa.Buffer:
 
 
 def _with_separators(text: pa.Buffer, dim: int) -> pa.Buffer:
-    """Return the rows with SEPARATOR between word and numbers: for tabs, blanks in words and at the lines' ends."""
+    """Return the text with SEPARATOR between its fields, for tabs, blanks in words and blanks at the ends of lines."""
     sink, separator = pa.BufferOutputStream(), SEPARATOR.encode()
     for line in io.BufferedReader(pa.BufferReader(text)):
         row = line.rstrip(_BLANKS)
@@ -111,7 +111,7 @@ def _is_plain(row: bytes, dim: int) -> bool:
 
 
 def _split(line: bytes, dim: int) -> tuple[bytes, list[bytes]]:
-    """Return the word of a row, which may hold blanks, and the numbers behind it: `dim`, if the row is in order."""
+    """Return the word of a row, which may hold blanks, and the numbers after it, `dim` if the row is valid."""
     row = line.rstrip(_BLANKS)
     if _is_plain(row, dim):
         word, *numbers = row.split(b" ")
@@ -126,10 +126,10 @@ def _split(line: bytes, dim: int) -> tuple[bytes, list[bytes]]:
 
 
 def _in_arrow(name: str, file: IO[bytes], limit: int | None) -> pa.Buffer:
-    """Return the bytes of `file` in Arrow's memory. Raises InputError for more than `limit`.
+    """Return the bytes of `file` in Arrow's memory. Raises InputError if there are more than `limit`.
 
-    One of Arrow's threads may be the last to release them. To release Python's memory it would need Python's lock,
-    and taking that while Python shuts down aborts the process.
+    Not in Python's memory: one of Arrow's threads may release it, which takes Python's lock, and to take the lock
+    while Python shuts down aborts the process.
     """
     sink = pa.BufferOutputStream()
     while data := file.read(BLOCK):
@@ -142,13 +142,13 @@ def _in_arrow(name: str, file: IO[bytes], limit: int | None) -> pa.Buffer:
 def _rows(table: pa.Table) -> np.ndarray:
     """Return all columns but the first as rows, float32 (rows, columns)."""
     rows = np.empty((len(table), table.num_columns - 1), np.float32)
-    blocks = table.to_batches()  # block by block: the columns of one fit into the CPU's cache
+    blocks = table.to_batches()  # the columns of one block fit into the CPU's cache
     starts = np.cumsum([0, *map(len, blocks)])
 
     def fill(block: pa.RecordBatch, start: int) -> None:
         np.stack([column.to_numpy() for column in block.columns[1:]], 1, out=rows[start : start + len(block)])
 
-    with ThreadPoolExecutor() as pool:  # NumPy copies outside Python's lock
+    with ThreadPoolExecutor() as pool:  # NumPy releases Python's lock when it copies
         list(pool.map(fill, blocks, starts))
     return rows
 
@@ -166,13 +166,13 @@ def _drop_repeated(name: str, words: pa.Array, vectors: np.ndarray, dim: int) ->
 
 @contextmanager
 def _open(path: Path, dim: int) -> Iterator[tuple[str, IO[bytes], int | None]]:
-    """Open the vectors' text; yields its name for messages, the file, and how many bytes it may have."""
+    """Open the text of the vectors; yield its name for messages, the file, and the most bytes it may have."""
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 member = _member(path, archive.namelist(), dim)
                 size = archive.getinfo(member).file_size
-                if size > MAX_RATIO * path.stat().st_size:
+                if size > MAX_COMPRESSION * path.stat().st_size:
                     raise InputError(f"{path}: {member} unpacks to {size:,} bytes; vectors never pack that small")
                 with archive.open(member) as file:
                     yield f"{member} in {path}", file, None
@@ -180,17 +180,17 @@ def _open(path: Path, dim: int) -> Iterator[tuple[str, IO[bytes], int | None]]:
         with path.open("rb") as file:
             if file.peek(2)[:2] == b"\x1f\x8b":
                 with GzipFile(path) as unpacked:
-                    yield str(path), cast("IO[bytes]", unpacked), max(BLOCK, MAX_RATIO * path.stat().st_size)
+                    yield str(path), cast("IO[bytes]", unpacked), max(BLOCK, MAX_COMPRESSION * path.stat().st_size)
             else:
                 yield str(path), file, None
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, *GZIP_ERRORS) as problem:
         raise InputError(f"{path}: {problem}; get it again") from problem
-    except (RuntimeError, NotImplementedError) as problem:  # zipfile's, of passwords and methods
+    except (RuntimeError, NotImplementedError) as problem:  # zipfile raises these for passwords and other methods
         raise InputError(f"{path}: {problem}; unpack it, and name the file in it") from problem
 
 
 def _member(path: Path, names: list[str], dim: int) -> str:
-    texts = [name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith("__MACOSX/")]
+    texts = [name for name in names if name.lower().endswith(VECTOR_SUFFIXES) and not name.startswith("__MACOSX/")]
     texts = [name for name in texts if not _ABOUT.match(name.rsplit("/")[-1]) and not _HIDDEN.search(name)]
     fitting = [name for name in texts if re.search(rf"(?<!\d){dim}d(?![a-z])", name.rsplit("/")[-1], re.IGNORECASE)]
     for found in (fitting, texts):
@@ -202,11 +202,11 @@ def _member(path: Path, names: list[str], dim: int) -> str:
 
 
 def _other_format(start: bytes, dim: int) -> str | None:
-    """Return what a file is that begins with these bytes, and what to do; None if it may hold vectors as text."""
+    """Return what a file with these first bytes is, and what to do; None if it may hold vectors as text."""
     if start.startswith(b"PK\x03\x04"):
         return "a damaged zip; get it again"
     if kind := other_kind(start):
-        return f"{kind[0]}; expected text, a word and its {dim} numbers a line, plain or in a gzip or zip"
+        return f"{kind[0]}; expected text, plain or in a gzip or zip: a word and its {dim} numbers per line"
     for mark, kind in _BINARY.items():
         if start.startswith(mark):
             return kind + (_AS_TEXT.format(load="load('…')") if mark == b"\x80" else "")
@@ -226,10 +226,10 @@ def _header_bytes(start: bytes, dim: int) -> int:
 
 
 def _explain(name: str, data: bytes, dim: int) -> str | None:
-    """Describe what is wrong with the first bad line. Slow: called only if there is one."""
+    """Return what is wrong with the first bad line, None if no line is bad. Slow: called only after a failure."""
     header = _header_bytes(data[:HEAD], dim)
     if not data[header:].strip():
-        return f"{name}: empty; expected a word and {dim} numbers a line"
+        return f"{name}: empty; expected a word and {dim} numbers per line"
     for number, line in enumerate(io.BytesIO(data), 1):
         if number == 1 and header:
             continue

@@ -1,4 +1,4 @@
-"""Words and their vectors as a table, and the vectors of a vocabulary's words."""
+"""The table of words and vectors that fetch_glove writes, and the lookup of a vocabulary's words in it."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ def vectors_of(table: pa.Table) -> np.ndarray:
 
 
 def read_vector_table(path: Path, dim: int) -> Iterator[pa.Table]:
-    """Yield the row groups that fetch_glove wrote; raises InputError if its vectors do not have `dim` numbers."""
+    """Yield the row groups of a table of vectors; raises InputError if the vectors do not have `dim` numbers."""
     for table in read_row_groups(path, ["word", "vector"]):
         found = table.schema.field("vector").type.list_size
         if found != dim:
@@ -33,9 +33,9 @@ def read_vector_table(path: Path, dim: int) -> Iterator[pa.Table]:
 
 
 def match(words: list[str], tables: Iterable[pa.Table], dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the vectors of `words`, float32 (words, dim), zeros where there is none; and who has one, bool (words,).
+    """Return the vectors of `words`, float32 (words, dim), and which words have one, bool (words,).
 
-    The first table that has a word counts.
+    A word without a vector gets zeros. If several tables have a word, the first one counts.
     """
     wanted = pa.array(words)
     special = compute.is_in(wanted, value_set=pa.array([UNK, PAD]))  # some files have rows of these names

@@ -1,4 +1,4 @@
-"""Word counts over any number of reviews: what memory does not hold waits on disk, sorted."""
+"""Count words over any number of reviews. Counts that do not fit into memory are kept on disk, sorted."""
 
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -13,27 +13,28 @@ from stages.core.files import read_row_groups
 from stages.text.words.tokens import tokenizer
 
 SCHEMA = pa.schema([("word", pa.string()), ("count", pa.int64())])
-MEMORY = 1 << 24  # bytes of counts
-BLOCK = 1 << 14  # words of a file in memory
+MEMORY = 1 << 24  # bytes of counts in memory
+BLOCK = 1 << 14  # words of each file in memory
 FAN_IN = 32  # files merged at a time
 
 
 def count_words(words: pa.ListArray) -> pa.Table:
-    """Return word and count of each distinct word."""
+    """Return a table of each distinct word and its count."""
     found = compute.value_counts(words.flatten())
     return pa.table([found.field("values"), found.field("counts")], schema=SCHEMA)
 
 
 def count_row_group(reviews: Path, group: int, *, name: str) -> pa.Table:
-    """Return word and count of a row group of reviews; `name` is the tokenizer's."""
+    """Return the words of a row group of reviews and their counts; `name` is that of the tokenizer."""
     (table,) = read_row_groups(reviews, ["text"], [group])
     return count_words(tokenizer(name)(table["text"].to_pylist()))
 
 
 def add_up(counts: Iterable[pa.Table], folder: Path) -> Iterator[pa.Table]:
-    """Yield word and count over all tables, each word once, in the order of its UTF-8 bytes, a block at a time.
+    """Yield the summed counts of all tables in blocks, each word once, in the order of UTF-8 bytes.
 
-    An external merge sort (Knuth, The Art of Computer Programming, 5.4); its files are in a folder below `folder`.
+    This is an external merge sort (Knuth, The Art of Computer Programming, 5.4). Its files are in a temporary folder in
+    `folder`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".counts.", suffix=".tmp", dir=folder) as place:
@@ -59,17 +60,17 @@ def _size(tables: list[pa.Table]) -> int:
 
 
 def _sum(tables: list[pa.Table]) -> pa.Table:
-    """Return the sorted sum of some tables."""
+    """Return the sum of some tables, sorted by word."""
     table = pa.concat_tables([SCHEMA.empty_table(), *tables])
     found = table.group_by("word").aggregate([("count", "sum")])
     return pa.table([found["word"], found["count_sum"]], schema=SCHEMA).sort_by("word")
 
 
 def _merge(runs: list[Iterator[pa.Table]]) -> Iterator[pa.Table]:
-    """Yield the sum of sorted runs of blocks, sorted too."""
+    """Merge sorted runs: yield the sum of their counts in sorted blocks."""
     heads = [(block, run) for run in runs if (block := next(run, None)) is not None]
     while heads:
-        last = min(block["word"][-1].as_py() for block, _ in heads)  # all words up to it are in the heads
+        last = min(block["word"][-1].as_py() for block, _ in heads)  # no later block has a word up to this one
         ends = [compute.sum(compute.less_equal(block["word"], last)).as_py() for block, _ in heads]
         yield _sum([block.slice(0, end) for (block, _), end in zip(heads, ends, strict=True)])
         rests = [(block.slice(end), run) for (block, run), end in zip(heads, ends, strict=True)]

@@ -1,4 +1,4 @@
-"""Reviews as word indices. Without torch, whose import would cost a worker more than its work."""
+"""Encode reviews as word indices. Without torch, because a worker would take longer to import it than to encode."""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -17,26 +17,26 @@ from stages.text.words.vocabulary import read_vocabulary
 
 
 class Encoded(NamedTuple):
-    ids: np.ndarray  # int32 (tokens,): all reviews' word indices, one review after the other
-    lengths: np.ndarray  # int32 (reviews,): words of each
+    ids: np.ndarray  # int32 (tokens,): the word indices of all reviews, concatenated
+    lengths: np.ndarray  # int32 (reviews,): number of words of each review
     labels: np.ndarray  # int64 (reviews,): indices of classes
-    validation: np.ndarray  # int64: which of the reviews the user holds out of the training split
+    validation: np.ndarray  # int64: rows of the reviews that the user holds out of the training split
 
 
 def words_read(words: pa.ListArray, max_len: int, keep: str) -> pa.ListArray:
-    """Return at most `max_len` words of each text: its first, or with `keep` "start_and_end" a quarter of them.
+    """Return at most `max_len` words of each text. A text without words becomes a single <unk>.
 
-    The other three quarters are then the text's last words. A text of no words becomes a single <unk>.
+    `keep`: "start", the first words; "start_and_end", a quarter of `max_len` from the start and the rest from the end.
     """
     is_empty = compute.equal(compute.list_value_length(words), 0)
-    if compute.any(is_empty).as_py():  # seldom, and it copies all words
+    if compute.any(is_empty).as_py():  # rare, and it copies all words
         words = compute.if_else(is_empty, pa.scalar([UNK], words.type), words)
     if keep == "start":
         return compute.list_slice(words, 0, max_len)
     lengths = compute.list_value_length(words).to_numpy()
     ends = lengths.cumsum().repeat(lengths)
-    place = np.arange(len(ends)) - (ends - lengths.repeat(lengths))  # in the text, from 0
-    from_end = ends - np.arange(len(ends))  # 1: the last word
+    place = np.arange(len(ends)) - (ends - lengths.repeat(lengths))  # position in the text, from 0
+    from_end = ends - np.arange(len(ends))  # position from the end of the text, 1 for the last word
     first = max_len // 4
     is_read = (place < first) | (from_end <= max_len - first)
     offsets = np.append(0, np.minimum(lengths, max_len).cumsum())
@@ -44,11 +44,11 @@ def words_read(words: pa.ListArray, max_len: int, keep: str) -> pa.ListArray:
 
 
 def encode(words: pa.ListArray, vocabulary: pa.StringArray) -> tuple[np.ndarray, np.ndarray]:
-    """Return ids int32 (tokens,) of each text's words, one text after the other, and lengths (texts,).
+    """Return the ids of all texts' words, concatenated, int32 (tokens,), and the lengths of the texts, (texts,).
 
-    A word's index is its place in the vocabulary. A word outside it is <unk>.
+    A word's id is its position in the vocabulary. A word that is not in it is <unk>.
     """
-    # Arrow makes a table of the vocabulary each time: 5 ms for 46,000 words, less than the distinct words in Python
+    # Arrow hashes the vocabulary in each call, 5 ms for 46,000 words. To look up the distinct words in Python is slower
     ids = compute.index_in(words.flatten(), value_set=vocabulary).fill_null(UNK_INDEX)
     return ids.to_numpy(), compute.list_value_length(words).to_numpy()
 
@@ -62,7 +62,9 @@ def classes_of(reviews: Path) -> list[str]:
 def encode_row_group(
     reviews: Path, group: int, *, vocab: Path, version: int, classes: list[str], max_len: int, keep: str
 ) -> Encoded:
-    """Encode a row group of reviews. `version` tells one state of the vocabulary file from another: workers outlive it.
+    """Encode a row group of reviews.
+
+    `version` changes with the vocabulary file: workers keep the vocabulary in memory from one command to the next.
 
     Raises InputError for a label that is not among the classes.
     """
@@ -86,7 +88,7 @@ def _vocabulary(path: Path, version: int) -> tuple[str, pa.StringArray]:
 def write_encoded(
     path: Path, parts: Iterable[Encoded], classes: list[str], tokenizer: str, max_len: int, keep: str
 ) -> tuple[int, int]:
-    """Write reviews that come in parts; return how many reviews and how many words there are."""
+    """Write the parts as one file of Reviews; return the number of reviews and of words."""
 
     def rows() -> Iterator[dict[str, np.ndarray]]:
         words = reviews = 0

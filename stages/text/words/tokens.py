@@ -1,11 +1,11 @@
-"""Tokenizers: from texts to words, a column at a time."""
+"""Tokenizers: each maps a list of texts to the words of each text."""
 
 from collections.abc import Callable
 
 import pyarrow as pa
 from pyarrow import compute
 
-Tokenizer = Callable[[list[str]], pa.ListArray]  # texts -> the words of each
+Tokenizer = Callable[[list[str]], pa.ListArray]
 
 
 def tokenizer(name: str) -> Tokenizer:
@@ -14,19 +14,19 @@ def tokenizer(name: str) -> Tokenizer:
 
 
 def whitespace(texts: list[str]) -> pa.ListArray:
-    """The textbook's words: newlines dropped, lower case, split on the single space."""
-    # Python's lower(), which differs from Arrow's on a few letters: the textbook's vocabulary is counted with it.
+    """Split as the textbook does: drop newlines, lower-case, split on the single space."""
+    # Python's lower(), as in the textbook; Arrow's differs on a few letters
     return compute.split_pattern(pa.array([text.replace("\n", "").lower() for text in texts], pa.string()), " ")
 
 
 def basic_english(texts: list[str]) -> pa.ListArray:
-    """Torchtext's words: lower case, punctuation split off."""
-    from torchtext.data.utils import get_tokenizer  # imports torch, which the textbook's words do not need
+    """Split as torchtext's tokenizer of this name does: lower-case, split punctuation off."""
+    from torchtext.data.utils import get_tokenizer  # imported here, because it imports torch
 
     tokenize = get_tokenizer("basic_english")
     return pa.array([tokenize(text) for text in texts], pa.list_(pa.string()))
 
 
 def characters(texts: list[str]) -> pa.ListArray:
-    """Every character a word, lower case, without white space: for languages without spaces between words."""
+    """Split into characters: lower-case, drop white space. For languages without spaces between words."""
     return pa.array([list("".join(text.lower().split())) for text in texts], pa.list_(pa.string()))

@@ -1,4 +1,4 @@
-"""Transforms of an image before a network sees it: random in training, always the same in testing."""
+"""Transforms of an image before a network sees it: random in training, fixed in testing."""
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -9,7 +9,7 @@ from torchvision.transforms import v2
 if TYPE_CHECKING:
     from stages.config.params import Augment
 
-MAX_RATIO = 16  # of an image's sides before it is resized: 65,000 by 1 pixels would become 16 million by 256
+MAX_RATIO = 16  # of an image's sides; without a limit, 65,000 by 1 pixels would be resized to 16 million by 256
 
 AnyImage = TypeVar("AnyImage", Image, Tensor)  # RGB; as a tensor uint8 (3, height, width)
 
@@ -21,7 +21,7 @@ class Transform(Protocol):
 
 
 def augmented_view(augment: "Augment", image_size: int) -> Transform:
-    """Random resized crop, flips and colours, drawn from torch's global generator: Dive into Deep Learning, 14.1."""
+    """Return random crop, flips and colours (Dive into Deep Learning, 14.1), drawn from torch's global generator."""
     colours = (augment.brightness, augment.contrast, augment.saturation, augment.hue)
     (smallest, largest), (narrowest, widest) = augment.scale, augment.ratio
     return v2.Compose(
@@ -35,19 +35,20 @@ def augmented_view(augment: "Augment", image_size: int) -> Transform:
 
 
 def central_view(image_size: int) -> Transform:
-    """Resize the shorter side to 8/7 of `image_size`, crop the centre: 256 and 224 in Dive into Deep Learning, 14.2.
+    """Return a resize of the shorter side to 8/7 of `image_size`, and a crop of the centre.
 
-    Of an image more than MAX_RATIO times as long as wide the middle counts, which the crop lies in.
+    These are 256 and 224 pixels in Dive into Deep Learning, 14.2. The ends of a very long image are cut off first,
+    which does not change the crop.
     """
     return v2.Compose([without_ends, v2.Resize(image_size * 256 // 224), v2.CenterCrop(image_size)])
 
 
 def without_ends(image: AnyImage) -> AnyImage:
-    """Return the image, or the middle of one that is more than MAX_RATIO times as long as wide."""
+    """Return the image; if it is more than MAX_RATIO times as long as wide, its middle."""
     height, width = image.shape[-2:] if isinstance(image, Tensor) else image.size[::-1]
     short, long = sorted((height, width))
     kept = MAX_RATIO * short
     if long <= kept:
         return image
-    kept += (long - kept) % 2  # an odd pixel more, where the middle would otherwise lie half a pixel aside
+    kept += (long - kept) % 2  # one pixel more if the middle would otherwise be off by half a pixel
     return v2.CenterCrop((min(height, kept), min(width, kept)))(image)

@@ -1,4 +1,4 @@
-"""Images in batches, decoded and augmented as they are needed."""
+"""Batches of images that are decoded and augmented when they are needed."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,16 +15,17 @@ from stages.inference.predict import Batch
 from stages.vision.batches.augmentation import Transform, central_view
 from stages.vision.batches.images import Images
 
-CACHE_BYTES = 2**30  # of transformed test images, kept from one pass to the next
-MAX_WORKERS = 16  # processes that feed a GPU
+CACHE_BYTES = 2**30  # of transformed test images, which are kept from one pass to the next
+MAX_WORKERS = 16  # processes that decode images for a GPU
 EVAL_BATCH = 64  # images per batch without learning
 
 
 class ImageBatches:
     """Batches of images on the hardware's device: fp32 (batch, 3, size, size), normalised, channels-last.
 
-    With a `seed`, images are shuffled by it and the epoch's number, and augmented by these and the image's row,
-    whichever process does it. Without one they come in order, and `transform` must not be random.
+    With a `seed`, images are shuffled by the seed and the epoch's number. An image is augmented by these and its row,
+    so that every process would draw the same. Without a seed the images keep their order, and `transform` must not be
+    random.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class ImageBatches:
             self.workers = 0
         else:
             self.views = Views(images, transform, seed)
-            # On a CPU, worker processes that decode would only take its cores from the network
+            # On a CPU, worker processes would only compete with the network for the cores
             self.workers = min(MAX_WORKERS, (os.cpu_count() or 2) - 1) if device.type == "cuda" else 0
 
     def __len__(self) -> int:
@@ -72,30 +73,30 @@ class ImageBatches:
             collate_fn=torch.stack,
             pin_memory=device.type == "cuda" and self.workers > 0,
         )
-        # One copy to the device an epoch: each waits for it
+        # One copy to the device per epoch, because each copy waits for the device
         on_device = torch.cat([rows for rows, _, _ in shards]).to(device).split([len(rows) for rows, _, _ in shards])
         for rows, images, (_, weight, size) in zip(on_device[start:], loader, shards[start:], strict=True):
             yield Batch((self._normalise(images),), self.labels[rows], rows, size, weight)
 
     def _normalise(self, images: Tensor) -> Tensor:
-        """Turn uint8 (batch, size, size, 3) into what the network takes."""
+        """Normalise uint8 (batch, size, size, 3) to fp32 (batch, 3, size, size), on the device."""
         images = images.to(self.hardware.device, non_blocking=True).permute(0, 3, 1, 2)
         return images.float().sub_(self.mean).div_(self.std)
 
 
 def eval_batches(images: Images, config: ImageConfig, hardware: Hardware) -> ImageBatches:
-    """Return the images in order, as the model of `config` sees them in testing."""
+    """Return the images in order, with the model's normalisation and the view for testing."""
     view = central_view(config.image_size)
     return ImageBatches(images, view, config.normalisation, EVAL_BATCH, hardware, seed=None)
 
 
 def _room(device: torch.device) -> int:
-    """Return the bytes that decoded images may take on the device, 0 where they should not lie there."""
+    """Return the bytes that decoded images may take on the device: a quarter of a GPU's free memory, else 0."""
     return torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else 0
 
 
 def _sizes(examples: int, batch_size: int, learning: bool) -> list[int]:
-    """Return the images per batch. In learning, a last single image joins the batch before: batch norm needs two."""
+    """Return the batches' sizes. In training, a last single image joins the batch before: batch norm needs two."""
     count, rest = divmod(examples, batch_size)
     if rest == 1 and count and learning:
         return [batch_size] * (count - 1) + [batch_size + 1]
@@ -103,7 +104,7 @@ def _sizes(examples: int, batch_size: int, learning: bool) -> list[int]:
 
 
 class Views(Dataset[Tensor]):
-    """What a network sees of the images: uint8 (size, size, 3) for an epoch and a row."""
+    """The images as a network sees them: views[epoch, row] is uint8 (size, size, 3)."""
 
     def __init__(self, images: Images, transform: Callable, seed: int | None) -> None:
         self.images = images
@@ -118,7 +119,7 @@ class Views(Dataset[Tensor]):
             return self._fixed(row)
         seed = np.random.SeedSequence([self.seed, epoch, row]).generate_state(1, np.uint64)
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(int(seed[0]))  # not the device's generator: dropout draws from it
+            torch.default_generator.manual_seed(int(seed[0]))  # the CPU's alone: dropout draws from the GPU's
             return self._view(row)
 
     def _fixed(self, row: int) -> Tensor:
@@ -135,9 +136,9 @@ class Views(Dataset[Tensor]):
 
 
 class DeviceViews(Views):
-    """The same views made on `device`, which holds all images decoded.
+    """Views that are computed on `device`, where all images lie decoded.
 
-    They differ from those made on the CPU by the rounding of each pixel.
+    They differ from those of the CPU by rounding.
     """
 
     def __init__(self, images: Images, transform: Callable, seed: int | None, device: torch.device) -> None:

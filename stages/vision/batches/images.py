@@ -1,7 +1,7 @@
 """Labelled images: the table that every vision stage starts from.
 
-One Parquet file of encoded images for each split: an epoch of random crops over 2,000 pictures takes as long as from
-a zip or a folder (2.5 s), in the fewest bytes (49 MB); decoded pixels would save 1.1 s and take 11 times the bytes.
+Each split is one Parquet file of encoded images. An epoch of random crops over 2,000 images takes as long as from a zip
+or a folder (2.5 s), and the file is the smallest (49 MB). Decoded pixels would save 1.1 s and take 11 times the bytes.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from PIL import Image
 from stages.core.files import InputError, read_table, write_table
 
 if TYPE_CHECKING:
-    from torch import Tensor  # at run time only where images are read: fetch_hotdog starts without torch
+    from torch import Tensor  # at run time it is imported only to read images: fetch_hotdog starts without torch
 
 _THREADS = 4  # images decoded at a time
 
@@ -44,16 +44,16 @@ class Images:
         return Images(ids, self.labels[rows], self.classes, self.encoded.take(pa.array(rows.numpy())))
 
     def decode(self, row: int) -> Image.Image:
-        """Return one image, RGB; several threads may call this."""
+        """Return one image, RGB. Several threads may call it at once."""
         return Image.open(io.BytesIO(self.encoded[row].as_py())).convert("RGB")
 
     def contents(self) -> Iterator[bytes]:
-        """Yield a hash of each image's size and pixels: equal images have the same."""
+        """Yield a hash of each image's size and pixels. Equal images stay together in a draw."""
         with ThreadPoolExecutor(_THREADS) as pool:
             yield from pool.map(lambda row: pixel_digest(self.decode(row)), range(len(self)))
 
     def decoded_bytes(self) -> int:
-        """Return the memory that all images take once decoded, by the sizes in their headers."""
+        """Return the bytes that all images would take decoded, by the sizes in their headers."""
         sizes = (Image.open(io.BytesIO(encoded.as_py())).size for encoded in self.encoded)
         return sum(3 * width * height for width, height in sizes)
 
@@ -77,13 +77,13 @@ def read_skipped(path: Path) -> list[str]:
 
 
 def write_images(path: Path, table: pa.Table) -> None:
-    # In small pieces, so that neither writing nor reading needs a large buffer: a page is cut only between batches
+    # Small row groups and pages need only small buffers. A page ends only between batches of write_batch_size
     layout = {"row_group_size": 1024, "write_batch_size": 16}  # images
     write_table(path, table, use_dictionary=["label"], write_statistics=["id", "label"], **layout)
 
 
 def read_images(path: Path) -> Images:
-    """Raises InputError if the file does not hold images."""
+    """Read the images of a split; raises InputError if the file does not hold images."""
     import torch
 
     table = read_table(path)

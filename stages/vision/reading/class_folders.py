@@ -1,4 +1,4 @@
-"""Read labelled pictures from folders of classes, in a zip or on the disk."""
+"""Read labelled images from a zip or a folder with a folder for each class."""
 
 import sys
 import warnings
@@ -15,12 +15,12 @@ from stages.vision.reading.containers import files_of, zip_files
 from stages.vision.reading.layout import LAYOUT, UNREADABLE, VALID, Files, Layout, find_layout, warn
 from stages.vision.reading.opening import opened
 
-SHOWN = 20  # files that a message lists
+SHOWN = 20  # files in a message
 
-_THREADS = 4  # pictures in memory decoded, at most
-_GROUP = 256  # pictures that are packed together
+_THREADS = 4  # images decoded at a time, at most
+_GROUP = 256  # images per array of the table
 
-Read = tuple[pa.Table, list[bytes]]  # a split's pictures, and a hash of each one's pixels
+Read = tuple[pa.Table, list[bytes]]  # a split's images, and the hash of each image's pixels
 
 
 def read_hotdog_archive(archive: Path) -> dict[str, pa.Table]:
@@ -28,10 +28,10 @@ def read_hotdog_archive(archive: Path) -> dict[str, pa.Table]:
 
     Returns train and test, and valid if there is such a folder: id ("train/hotdog/0.jpg", sorted by it), label (the
     name of the class's folder), image (as `plain` returns it); the classes, sorted, in the metadata. Folders in a
-    class's folder belong to the class. Standard error gets a line of what was read and what was passed over.
+    class's folder belong to the class. A summary of the files that were read and passed over goes to standard error.
 
-    Raises InputError if the archive is no whole zip, if it has another layout or two roots, if the splits differ in
-    their classes, if a class has no picture or is alone, or if a file in a class's folder is no whole picture.
+    Raises InputError if the archive is no complete zip, has another layout or several roots, if the splits have
+    different classes, if there is only one class, or if a class has no image or a file that is no complete image.
     """
     with zip_files(archive) as files:
         return _read_splits(archive, find_layout(archive, files, LAYOUT), skip_bad=None)
@@ -40,8 +40,8 @@ def read_hotdog_archive(archive: Path) -> dict[str, pa.Table]:
 def read_user_images(source: Path, test_fraction: float, seed: int, skip_bad: bool = False) -> dict[str, pa.Table]:
     """Read a zip or a folder in the layout of `read_hotdog_archive` or in …/<class>/<picture>.
 
-    In the second layout the ids are "hotdog/0.jpg", and `test_fraction` of each class is drawn for the test split,
-    equal pictures together. With `skip_bad` files that are no whole pictures are left out and listed.
+    In the second layout the ids are "hotdog/0.jpg", and `test_fraction` of each class is drawn for the test split;
+    equal images stay together. With `skip_bad`, files that are no complete images are left out and listed.
 
     Raises InputError as `read_hotdog_archive` does, for a class of one picture if the test split is drawn, and for a
     link to a folder.
@@ -78,7 +78,7 @@ def _print_summary(count: int, found: Layout) -> None:
 
 
 def _warn_of_classes(source: Path, table: pa.Table, digests: list[bytes]) -> None:
-    """Warn of pictures that are in two classes of one split."""
+    """Warn of images that are in two classes of one split."""
     first: dict[bytes, tuple[str, str]] = {}
     pairs = []
     for name, label, digest in zip(table["id"].to_pylist(), table["label"].to_pylist(), digests, strict=True):
@@ -90,7 +90,7 @@ def _warn_of_classes(source: Path, table: pa.Table, digests: list[bytes]) -> Non
 
 
 def _warn_of_leak(source: Path, split: str, train: Read, other: Read, name: str = "train") -> None:
-    """Warn of pictures of a split that occur in another one, on whose side the user has put them."""
+    """Warn of images that the user has put into two splits."""
     known = dict(zip(train[1], train[0]["id"].to_pylist(), strict=True))
     pairs = [(id_, known[d]) for id_, d in zip(other[0]["id"].to_pylist(), other[1], strict=True) if d in known]
     if pairs:
@@ -147,7 +147,7 @@ def _read_split(split: str, files: Files, found: Layout, bad: list[InputError]) 
     digests: list[bytes] = []
     packed: list[pa.Array] = []
     bar = progress(total=len(ids), desc=f"reading {split} pictures", unit="picture")
-    with bar, ThreadPoolExecutor(_THREADS) as pool:  # Pillow decodes outside Python's lock
+    with bar, ThreadPoolExecutor(_THREADS) as pool:  # Pillow releases Python's lock when it decodes
         for start in range(0, len(ids), _GROUP):
             names = ids[start : start + _GROUP]
             encoded = []

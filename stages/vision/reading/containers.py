@@ -1,4 +1,4 @@
-"""The files of a zip or a folder, behind one interface. A zip is never unpacked."""
+"""One interface for the files of a zip and of a folder. A zip is not unpacked to disk."""
 
 import os
 import zipfile
@@ -40,7 +40,7 @@ def files_of(container: Path) -> Iterator[list[File]]:
 
 @contextmanager
 def zip_files(archive: Path) -> Iterator[list[File]]:
-    """Yield the files of a zip; read them inside the block. Raises InputError if it is no whole zip."""
+    """Yield the files of a zip; read them inside the block. Raises InputError if it is no complete zip."""
     try:
         zipped = zipfile.ZipFile(archive)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as problem:
@@ -110,12 +110,12 @@ def _in_folder(folder: Path) -> Iterator[File]:
         hidden = [name for name in folders if name.startswith(".")]
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(place, name) for name in folders):
-            if path.is_symlink():  # which may also lead in a circle
+            if path.is_symlink():  # it may also be circular
                 raise InputError(f"{path}: a link to a folder, whose edits DVC does not see; put the folder there")
             yield File(f"{_name(path, folder)}/", str(path), partial(_regular, path))
         for path in (Path(place, name) for name in names):
             yield File(_name(path, folder), str(path), partial(_regular, path))
-        # Their files are named, to be counted, and never read: what is wrong with them does no harm
+        # The files of hidden folders are listed to be counted, but never read: no check is needed
         for top in (Path(place, name) for name in hidden if not Path(place, name).is_symlink()):
             for below, _, inside in os.walk(top):
                 for path in (Path(below, name) for name in inside):

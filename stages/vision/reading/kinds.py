@@ -1,15 +1,15 @@
-"""What files are that Pillow does not read, by how they begin: so that a message can say what to do."""
+"""Identify files that Pillow does not read by their first bytes, so that a message can say what to do."""
 
 CONVERT = "convert it to JPEG or PNG"
 
-# Suffixes of pictures that are not read: in a class's folder they count as pictures, and are refused
+# Suffixes of images that are not read. In a class's folder such files count as images, and are refused
 UNREAD_SUFFIXES = frozenset([
     ".jp2", ".j2k", ".jpx", ".jxl", ".psd", ".xcf", ".svg", ".tga", ".ppm", ".pgm", ".pbm",
     ".pnm", ".ico", ".dcm", ".exr", ".hdr", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2",
 ])  # fmt: skip
 
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_PICTURES = (  # where the bytes stand, the bytes, what a file with them is
+_PICTURES = (  # offset, bytes at this offset, what a file with them is
     (0, b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
     (0, b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
@@ -49,7 +49,7 @@ _READ = ((0, b"\xff\xd8\xff", "JPEG"), (0, b"\x89PNG\r\n", "PNG"), (0, b"II*\0",
 
 
 class UnreadError(Exception):
-    """A picture of a kind that is not read. The message says of which kind, and what to do."""
+    """The image has a format that is not read. The message names the format, and says what to do."""
 
 
 def is_heif(data: bytes) -> bool:
@@ -57,7 +57,7 @@ def is_heif(data: bytes) -> bool:
 
 
 def described(data: bytes) -> str | None:
-    """Return what a file is that is no picture of ours, by its first bytes; None if they do not tell."""
+    """Return what a file that is no image is, by its first bytes; None if they are unknown."""
     if not data:
         return "an empty file"
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -69,7 +69,7 @@ def described(data: bytes) -> str | None:
 
 
 def described_picture(data: bytes) -> str | None:
-    """Return what a picture is that Pillow does not read, None if its first bytes do not tell."""
+    """Return the format of an image that Pillow does not read, None if its first bytes are unknown."""
     if is_heif(data):
         return "a HEIC picture"
     if b"<svg" in data[:1024].lower():
@@ -78,12 +78,12 @@ def described_picture(data: bytes) -> str | None:
 
 
 def read_format(data: bytes) -> str | None:
-    """Return the format that is read and that a file begins as, None if there is none."""
+    """Return the readable format whose first bytes a file has, None if there is none."""
     return _found(_READ, data)
 
 
 def described_archive(data: bytes) -> str | None:
-    """Return what an archive is that is no zip, None if it is none."""
+    """Return the format of an archive that is no zip, None for other files."""
     return _found(_ARCHIVES, data)
 
 

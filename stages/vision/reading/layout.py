@@ -1,4 +1,4 @@
-"""Which files of a zip or a folder are pictures of which split and class, and which are passed over."""
+"""Find the split and the class of each image in a zip or a folder, and the files to pass over."""
 
 import sys
 import unicodedata
@@ -21,13 +21,13 @@ SPLIT_NAMES = {  # a folder's name in lower case -> its split
     "train": "train", "training": "train", "test": "test", "testing": "test",
     "valid": VALID, "validation": VALID, "val": VALID, "dev": VALID,
 }  # fmt: skip
-# In lower case; names that begin with a dot are passed over too. @eaDir: thumbnails of a Synology disk
+# Names that are passed over, in lower case, besides those that begin with a dot. @eaDir: thumbnails on Synology disks
 LITTER = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir"}
 
 ARCHIVES = {".zip", ".tar", ".tar.gz", ".gz", ".tgz", ".7z", ".rar"}
 
 Files = dict[str, File]  # id -> file
-Parts = tuple[str, ...]  # the names of a folder on the way to it
+Parts = tuple[str, ...]  # the components of a folder's path
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Entry:
 
 @dataclass
 class Layout:
-    """The pictures by split ("all" where there are no splits), their classes, and what is passed over."""
+    """The images by split ("all" if there are no splits), their classes, and the files that are passed over."""
 
     splits: dict[str, Files]
     classes: list[str]
@@ -66,13 +66,13 @@ UNREADABLE = "that cannot be read"
 
 
 def find_layout(source: Path, files: list[File], layout: str = USER_LAYOUT) -> Layout:
-    """Return what lies in …/{train,test}/<class>/ and folders below, or in …/<class>/ where USER_LAYOUT allows it.
+    """Return the files in …/{train,test}/<class>/ and below, or in …/<class>/ if `layout` is USER_LAYOUT.
 
-    A folder valid beside train and test is a third split where it has the same classes. Without splits, the classes
-    are the first folders that part the pictures.
+    A folder valid beside train and test is a third split if it has the same classes. Without splits, the classes are
+    the first level at which the images are in different folders.
 
-    Raises InputError if a split or a class has no file, if there are two data sets, a file is there twice, or the
-    folders below may be the classes.
+    Raises InputError if a split or a class has no file, if there are several data sets, if a file is there twice, or if
+    the folders one level below may be the classes.
     """
     found = Layout({}, [])
     entries = _without_litter(files, found)
@@ -117,7 +117,7 @@ def _find_splits(
         if more := classes[split].keys() - classes[other].keys():
             alike = _alike([*more, *classes[other]])
             raise InputError(
-                f"{source}: classes in {split} that {other} has not: {some(sorted(more))}; "
+                f"{source}: classes in {split} that are not in {other}: {some(sorted(more))}; "
                 + (f"names that look alike: {alike}" if alike else layout)
             )
     _check_classes(source, {f"{split}/{name}": of for split in SPLITS for name, of in classes[split].items()}, layout)
@@ -167,7 +167,7 @@ def _without_litter(files: list[File], found: Layout) -> list[Entry]:
         litter = next((folder for folder in folders if _is_litter(folder)), None)
         entry = Entry(tuple(folders), name, file)
         if litter is None:
-            entries.append(Entry(entry.folders, "", file) if _is_litter(name) else entry)  # the folder is there
+            entries.append(Entry(entry.folders, "", file) if _is_litter(name) else entry)  # its folder still counts
         if name and (litter or _is_litter(name)):
             found.passed[HIDDEN if litter else name if name.lower() in LITTER else "hidden"].append(litter or name)
             if litter and litter.startswith(".") and litter.lower() not in KNOWN_DOTS and entry.is_image:
@@ -189,7 +189,7 @@ def _root_of_splits(source: Path, entries: list[Entry], layout: str) -> Parts | 
                 if (split := SPLIT_NAMES.get(folder.lower())) in SPLITS:
                     splits[entry.folders[:i]].add(split)
     roots = {root for root, found in splits.items() if len(found) == len(SPLITS)} or set(splits)
-    # A class may be called as a split is: the outermost counts. An incomplete one around it is a name on the way
+    # A class may have the name of a split: the outermost folders count. An incomplete pair around them does not
     roots = {root for root in roots if not any(_is_in_a_split(root, other) for other in roots)}
     others = {
         root
@@ -253,9 +253,9 @@ def _use_valid(source: Path, found: Layout, classes: dict[str, dict[str, Files]]
 
 
 def _tell_subfolders(source: Path, classes: dict[str, Files]) -> None:
-    """Warn of classes whose pictures all lie in several subfolders, which may be meant as the classes.
+    """Warn of classes whose images are all in several subfolders: the subfolders may be meant as the classes.
 
-    Raises InputError if two classes have the same two of them: they may as well be two data sets.
+    Raises InputError if two classes have two subfolders in common: they may be two data sets.
     """
     inner: dict[str, set[str]] = {}
     for name, files in classes.items():
@@ -279,7 +279,7 @@ def _merged(classes: dict[str, Files]) -> Files:
 
 
 def _named(kind: str, names: list[str]) -> str:
-    """Return names to show behind a kind, none where the kind is the name."""
+    """Return the names to show after a kind, none if the kind is the only name."""
     return "" if set(names) == {kind} else f": {some(sorted(set(names)))}"
 
 

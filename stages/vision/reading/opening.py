@@ -1,4 +1,4 @@
-"""Open an image from outside as people see it, or report what is wrong with it."""
+"""Decode the user's images as upright 8-bit RGB, or report what is wrong with them."""
 
 import io
 import re
@@ -15,17 +15,17 @@ from PIL import ExifTags, Image
 from stages.core.files import InputError
 from stages.vision.reading.kinds import CONVERT, UnreadError, described, described_picture, is_heif, read_format
 
-MAX_SIDE = 512  # pixels of the shorter side; a test picture's is resized to 256 before its crop of 224
-MAX_PIXELS = 50_000_000  # as declared: a large camera's picture, 200 MB once decoded
-MAX_BYTES = 64 << 20  # of an encoded picture
+MAX_SIDE = 512  # pixels of the shorter side; for testing it is resized to 256, and cropped to 224
+MAX_PIXELS = 50_000_000  # in the header: a large camera's image, 200 MB decoded
+MAX_BYTES = 64 << 20  # of an encoded image
 
-FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"]  # Pillow knows more: EPS, for one, runs a program
+FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"]  # not all of Pillow's: EPS, for example, runs a program
 SUFFIXES = frozenset([  # of their files; HEIC is read where an extra is installed, else it is refused by its name
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif", ".heic",
     ".heif",
 ])  # fmt: skip
-KEPT = {"JPEG", "PNG", "WEBP"}  # formats that are stored as they came
-DARK = 1 << 14  # where no sample of 16 bits reaches it, they may be of 14 bits or fewer, which would turn dark
+KEPT = {"JPEG", "PNG", "WEBP"}  # formats that are stored unchanged
+DARK = 1 << 14  # a 16-bit image below it may have samples of 14 bits or fewer, and would become dark
 
 _SUBFILE, _BITS, _PHOTOMETRIC, _MAX_SAMPLE = 254, 258, 262, 281  # tags of TIFF
 _UNREAD = re.compile(
@@ -43,12 +43,12 @@ _TURNS = {  # EXIF orientation -> what brings the picture upright
 
 
 def upright(source: bytes | Path, name: str) -> Image.Image:
-    """Return a picture from outside as 8-bit RGB, turned as its EXIF data say, the first frame of an animation.
+    """Return the user's image as 8-bit RGB, turned upright by its EXIF data; of an animation, the first frame.
 
-    What is transparent becomes white; a shorter side of more than MAX_SIDE is reduced to that. Colour profiles are
-    not applied: the source models were trained without.
+    Transparent pixels become white. A shorter side of more than MAX_SIDE pixels is reduced to MAX_SIDE. Colour profiles
+    are not applied: the source models were trained without them.
 
-    Raises InputError, which begins with `name`, if there is no picture, or one that is damaged or enormous.
+    Raises InputError, which begins with `name`, if `source` is no image, is damaged or is enormous.
     """
     data = _read(source, name) if isinstance(source, Path) else source
     with _opened(data, name) as image:
@@ -56,9 +56,9 @@ def upright(source: bytes | Path, name: str) -> Image.Image:
 
 
 def plain(source: bytes | Path, name: str) -> bytes:
-    """Return an encoded picture that any decoder shows as `upright` would: the bytes as they came, or else a PNG.
+    """Return an encoded image that every decoder decodes to what `upright` returns: the original bytes, or a PNG.
 
-    Raises InputError as `upright` does; they are decoded in any case, to see that they can be.
+    The image is always decoded, to check it. Raises InputError as `upright` does.
     """
     return opened(source, name).encoded
 
@@ -101,7 +101,7 @@ def _read(path: Path, name: str) -> bytes:
 
 @contextmanager
 def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
-    """Yield the picture with its header read; turn whatever goes wrong with it into an InputError."""
+    """Yield the image with its header read. Turn every error of decoding into an InputError."""
     try:
         with Image.open(io.BytesIO(data), formats=_formats(data)) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -115,7 +115,7 @@ def _opened(data: bytes, name: str) -> Iterator[Image.Image]:
         raise InputError(f"{name}: declares more than {MAX_PIXELS:,} pixels; reduce it, or leave it out") from problem
     except Image.UnidentifiedImageError as problem:
         raise InputError(f"{name}: {_unidentified(data)}") from problem
-    except Exception as problem:  # Pillow's readers raise nearly anything on bytes that are not what they should be
+    except Exception as problem:  # Pillow's readers may raise any exception on damaged bytes
         if _UNREAD.search(str(problem)):
             raise InputError(f"{name}: a picture of a kind that is not read ({problem}); {CONVERT}") from problem
         raise InputError(f"{name}: a damaged picture ({problem}); get it again, or leave it out") from problem
@@ -136,7 +136,7 @@ def _reads_heif() -> bool:
 
 
 def _unidentified(data: bytes) -> str:
-    """Return why Pillow takes a file for none of FORMATS, and what to do."""
+    """Return why Pillow does not recognise a file as one of FORMATS, and what to do."""
     if kind := described_picture(data):
         extra = ", or install what reads it: uv sync --extra heic" if is_heif(data) else ""
         return f"{kind}, which is not read here; {CONVERT}{extra}"
@@ -165,7 +165,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 def _upright(image: Image.Image, bits: int) -> Image.Image:
     scale = min(1, MAX_SIDE / min(image.size))
     width, height = (round(side * scale) for side in image.size)
-    image.draft(None, (2 * width, 2 * height))  # a large JPEG is decoded to a fraction of its size, if to no less
+    image.draft(None, (2 * width, 2 * height))  # decode a large JPEG reduced, to at least twice the final size
     image.load()
     turn = _turn(image)  # only after loading: Pillow turns a TIFF itself
     result = _rgb(image, bits)
@@ -173,16 +173,16 @@ def _upright(image: Image.Image, bits: int) -> Image.Image:
         result = result.resize((width, height), Image.Resampling.LANCZOS)
     if turn is not None:
         result = result.transpose(turn)
-    result.info.clear()  # a profile or a transparent colour of the old pixels
+    result.info.clear()  # the colour profile and the transparent colour do not fit the new pixels
     return result
 
 
 def _rgb(image: Image.Image, bits: int) -> Image.Image:
     if image.mode in ("I", "F"):
         raise UnreadError("32 bits per pixel, whose range is not known; save it with 8 or 16")
-    if image.mode.startswith("I;16"):  # Pillow would cut off at 255
+    if image.mode.startswith("I;16"):  # Pillow's convert would clip at 255
         return _eight_bits(image, bits).convert("RGB")
-    if bits > 8:  # of which Pillow leaves the upper 8
+    if bits > 8:  # Pillow keeps the upper 8 bits
         bands = [band for band in image.getbands() if band != "A"]
         _refuse_dark(max(int(np.asarray(image.getchannel(band)).max()) for band in bands) << 8 | 0xFF)
     if image.has_transparency_data:
@@ -192,10 +192,10 @@ def _rgb(image: Image.Image, bits: int) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image, bits: int) -> Image.Image:
-    """Return a grey picture of up to 16 bits with 8, scaled by the bits that its file states."""
+    """Return a grey image of up to 16 bits scaled to 8, by the number of bits that its file declares."""
     samples = np.asarray(image)  # uint16 (height, width)
     highest = int(samples.max())
-    if highest >= 1 << bits:  # what the file states is wrong
+    if highest >= 1 << bits:  # the declared number is wrong
         bits = 16
     if bits == 16 and highest:
         _refuse_dark(highest)
@@ -206,13 +206,13 @@ def _eight_bits(image: Image.Image, bits: int) -> Image.Image:
 
 
 def _bits(image: Image.Image, data: bytes) -> int:
-    """Return how many bits a channel has, as the file states it; PNG's samples fill their range, whatever sBIT is."""
+    """Return the bits per channel that the file declares. PNG's samples fill their range, so sBIT is ignored."""
     if image.format == "TIFF":
         bits = _tag(image, _BITS, 8)
         highest = _tag(image, _MAX_SAMPLE, 0)
-        # Some programs state the picture's own maximum: only a whole number of bits is a range
+        # Some programs write the image's own maximum there: only 2 ** n - 1 is a range
         return highest.bit_length() if bits == 16 and highest > 255 and highest & (highest + 1) == 0 else max(bits, 8)
-    return 16 if image.format == "PNG" and data[24] == 16 else 8  # which Pillow does not tell
+    return 16 if image.format == "PNG" and data[24] == 16 else 8  # Pillow does not expose it
 
 
 def _refuse_dark(highest: int) -> None:
@@ -224,7 +224,7 @@ def _refuse_dark(highest: int) -> None:
 
 
 def _tag(image: Image.Image, number: int, default: int) -> int:
-    """Return a TIFF's tag, the largest of its values."""
+    """Return the largest value of a TIFF's tag, `default` if the tag is missing."""
     found = getattr(image, "tag_v2", {}).get(number, default)
     values = found if isinstance(found, tuple) else (found,)
     return max(value if isinstance(value, int) else default for value in values)

@@ -1,4 +1,4 @@
-"""A network's weights from outside: a file of torch.save's or safetensors, read so that no code in it can run."""
+"""Read a network's weights from a file of torch.save or safetensors, without executing code in it."""
 
 import re
 import sys
@@ -17,7 +17,7 @@ from stages.core.files import InputError, some
 from stages.vision.networks import check_fit, is_output, misfits, outline, outputs_of
 from stages.vision.reading.kinds import described
 
-WRAPPINGS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts save it
+WRAPPINGS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts save the state dict
 EXPECTED = "expected a state dict, as torch.save(model.state_dict(), file) or safetensors write it"
 SHOWN = 5  # names that a message lists
 
@@ -29,14 +29,14 @@ _RENAMED = (  # names in torchvision's older files, and today's
 
 
 def read_weights(file: Path, arch: str) -> tuple[dict[str, Tensor], int]:
-    """Return the state dict of an `arch`, its floats fp32, on the CPU, and the network's number of outputs.
+    """Return the state dict for `arch`, on the CPU, with floats as fp32, and the network's number of outputs.
 
-    It may be nested in a dictionary, and its names may have a prefix, as DataParallel, Lightning or a module around
-    the network give them. An output layer that is missing or another is left out, with 0 outputs. Tensors beside the
-    network are left out too, and named on standard error.
+    In the file it may be nested in a dictionary, and its names may have a prefix, such as that of DataParallel or
+    Lightning. If the output layer is missing or is another one, it is left out, and the number of outputs is 0. Other
+    tensors are left out too, and named on standard error.
 
-    Raises InputError for a file that holds anything but tensors, for weights of another architecture and for
-    numbers that are not finite.
+    Raises InputError if the file holds anything but tensors, weights of another architecture, or numbers that are not
+    finite.
     """
     state = _without_prefix(arch, _state_dict(_load(file), file), file)
     outputs = outputs_of(arch, state)
@@ -59,14 +59,14 @@ def _load(file: Path) -> Any:
             start = opened.read(512)
         if start[8:9] == b"{":  # safetensors: eight bytes of length, then JSON
             return load_file(file)
-        with warnings.catch_warnings(action="ignore"):  # what torch advises is not for this reader
+        with warnings.catch_warnings(action="ignore"):  # torch's advice is for the file's author
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as problem:  # a damaged pickle can raise anything
         raise InputError(f"{file}: {_why(file, start, problem)}; {EXPECTED}") from problem
 
 
 def _why(file: Path, start: bytes, problem: Exception) -> str:
-    """Return why a file could not be loaded, without torch's advice to load it in a way that runs its code."""
+    """Return why a file could not be loaded, without torch's advice to load it by executing its code."""
     if isinstance(problem, OSError) and problem.strerror:
         return problem.strerror
     if refused := re.search(r"GLOBAL (\S+)", str(problem)):
@@ -95,7 +95,7 @@ def _members(file: Path) -> list[str]:
 
 
 def _state_dict(value: Any, file: Path) -> dict[str, Tensor]:
-    """Return the state dict in `value` under today's names."""
+    """Return the state dict in `value`, with torchvision's current names."""
     while isinstance(value, dict) and not _is_flat(value):
         nested = [key for key, inner in value.items() if isinstance(inner, dict) and _may_be_network(inner)]
         known = [key for key in WRAPPINGS if key in nested] or nested
@@ -135,11 +135,11 @@ def _holds_tensors(value: dict[Any, Any]) -> bool:
 
 
 def _without_prefix(arch: str, state: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
-    """Return the tensors of the network under its own names.
+    """Return the network's tensors without their prefix; print the names of other tensors.
 
-    Tried is each prefix that some name has before the network's first. What stands beside the network is told.
+    A candidate is each prefix that some name has before the name of the network's first tensor.
 
-    Raises InputError if the network is under no prefix, or under two.
+    Raises InputError if the network is found under no prefix, or under several.
     """
     expected = list(outline(arch, 1).state_dict())
     first = expected[0]
@@ -148,7 +148,7 @@ def _without_prefix(arch: str, state: Mapping[str, Tensor], file: Path) -> dict[
     fitting = {}
     for prefix in sorted(prefixes):
         inside = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-        # Another network's file may hold all of this one's tensors, as ResNet-34's does ResNet-18's: the rest tells
+        # The file of another network may hold all of this one's tensors, as ResNet-34's does for ResNet-18: compare all
         network = {name: tensor for name, tensor in inside.items() if name.partition(".")[0] in modules}
         if not misfits(arch, network):
             fitting[prefix] = network
