@@ -12,7 +12,7 @@ import yaml
 
 from tests.project import STAGES, Project, files, outs, ran
 
-GRID = ("-S", "train_textcnn.lr=0.001,0.003", "evaluate")
+GRID = ("-S", "train_textcnn.lr=0.002,0.004", "evaluate")
 TIMEOUT = 600  # seconds for the queue
 
 
@@ -61,7 +61,7 @@ def test_each_point_of_the_grid_is_an_experiment_with_its_own_results(queue: Que
         points.add(section["lr"])
         textcnn, birnn = (entry["metrics"][f"artifacts/metrics/{name}.json"]["data"] for name in ("textcnn", "birnn"))
         figures.add((textcnn["loss"], birnn["loss"]))
-    assert points == {0.001, 0.003}
+    assert points == {0.002, 0.004}
     assert len(figures) == 2
     assert len({birnn for _, birnn in figures}) == 1
 

@@ -90,10 +90,11 @@ def test_the_example_classifies_images_as_predict_does(
     layer = image.convert("RGBA")
     layer.putalpha(Image.linear_gradient("L").resize(image.size))
     layer.save("transparent.png")
-    for file in ("turned.jpg", "small.png", "large.png", "transparent.png"):
+    images = ("turned.jpg", "small.png", "large.png", "transparent.png")
+    for file, row in zip(images, asked(tmp_path, trained_images.path, "finetune", *images), strict=True):
         classes, found = without_torch(example("finetune.onnx"), tmp_path, file)
         assert classes == ["disc", "square"]
-        assert found == [pytest.approx(row, abs=1e-4) for row in asked(tmp_path, trained_images.path, "finetune", file)]
+        assert found == [pytest.approx(row, abs=1e-4)]
 
 
 @pytest.mark.parametrize("name", ["grey16.png", "strip.png"])
