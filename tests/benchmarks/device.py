@@ -1,6 +1,6 @@
 """Speed of each model's training and test pass on the device that is there, and its share of the device's peak.
 
-    uv run python -m tests.benchmarks.device [--device cuda] [--precision bf16] [--batches 500] [--compile]
+    uv run python -m tests.benchmarks.device [--device cuda] [--precision bf16] [--batches 500] [--compile] [--busy]
 
 Reviews are random words of IMDb's lengths, pictures are noise; reading, decoding and the first batches are left out,
 augmentation is counted. Sizes are params.yaml's, for `dataset: full` or --dataset. The peak is a large product of
@@ -11,8 +11,11 @@ what it takes to start is in the first batches' seconds.
 
 import argparse
 import io
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 # Before torch: it sets what torch reads when it is loaded
@@ -161,6 +164,16 @@ def measure(what: str, run: Callable[[int], int], batches: int, fastest: float, 
     print(f"{what:32} {first:8.1f} {rate:12,.1f} {flop / 1e9:10.3f} {rate * flop / fastest:10.1%}", flush=True)
 
 
+@contextmanager
+def busy_core() -> Iterator[None]:
+    """Run another process that keeps one core busy."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+        try:
+            yield
+        finally:
+            other.kill()
+
+
 def main(
     device: str, precision: str, threads: int | None, batches: int | None, dataset: str, only: str, *, compile: bool
 ) -> None:
@@ -200,6 +213,7 @@ if __name__ == "__main__":
     parser.add_argument("--dataset", default="full", choices=["sample", "full", "own"])
     parser.add_argument("--only", default="train_birnn,train_textcnn,finetune,scratch", help="some of these")
     parser.add_argument("--compile", action="store_true")
-    given = parser.parse_args()
-    with exit_on_error(), hidden():
-        main(**vars(given))
+    parser.add_argument("--busy", action="store_true", help="beside a process that keeps one core busy")
+    given = vars(parser.parse_args())
+    with exit_on_error(), hidden(), busy_core() if given.pop("busy") else nullcontext():
+        main(**given)
