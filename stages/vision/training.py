@@ -19,6 +19,7 @@ from stages.training.validation import train_and_scored
 from stages.vision.batches.augmentation import augmented_view, central_view
 from stages.vision.batches.image_batches import ImageBatches
 from stages.vision.batches.images import Images, read_images
+from stages.vision.convolution import speed_up_few_positions
 from stages.vision.networks import Classifier, parameter_groups, size_problem
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def train_image_model(
     torch.manual_seed(params.seed)
     data = _read_data(task.images, params)
     classifier = make(len(data.train.classes)).to(hardware.device).to(memory_format=torch.channels_last)
+    speed_up_few_positions(classifier)
     if problem := size_problem(classifier, task.image_size, hardware.device):
         raise InputError(f"pictures.image_size: {classifier.arch} takes no pictures of {problem}; most take 224")
     groups = parameter_groups(classifier, params.lr, output_lr_factor)

@@ -147,7 +147,8 @@ def test_with_a_held_out_part_the_test_split_stays_unread(folder: Folder, name: 
 def test_what_needs_a_validation_part_is_refused_without_one_and_trains_with_the_users(folder: Folder) -> None:
     with pytest.raises(InputError, match=r"^patience and calibrate: there is no validation split; .* a folder valid "):
         folder.scratch(patience=1, calibrate=True)
-    write_split(folder.images / "valid.parquet", "valid", read_images(folder.train).classes, each=3, first=500)
+    classes = read_images(folder.train).classes
+    write_split(folder.images / "valid.parquet", "valid", classes, each=3, first=500, shown=classes[::-1])
     _, config = load_image_model(folder.scratch(patience=1, calibrate=True))
     assert config.temperature != 1
     assert config.trained_on.kept_epoch in (1, 2)

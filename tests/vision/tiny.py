@@ -51,8 +51,15 @@ def drawn(shape: str, seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def write_split(path: Path, split: str, classes: list[str], each: int, first: int = 0) -> Path:
-    names = [(f"{split}/{name}/{i}.png", name, drawn(name, first + i)) for name in classes for i in range(each)]
+def write_split(
+    path: Path, split: str, classes: list[str], each: int, first: int = 0, shown: list[str] | None = None
+) -> Path:
+    """`shown`: the class that the images of each class show; without it, their own."""
+    names = [
+        (f"{split}/{name}/{i}.png", name, drawn(shape, first + i))
+        for name, shape in zip(classes, shown or classes, strict=True)
+        for i in range(each)
+    ]
     ids, labels, images = map(list, zip(*sorted(names), strict=True))
     encoded = pa.chunked_array([pa.array(images, SCHEMA.field("image").type)])
     write_images(path, image_table(ids, labels, encoded, classes))
