@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from stages.text.batches.reviews import Reviews
 from stages.text.models import textcnn
-from stages.text.models.textcnn import TextCNN, _scores, max_over_time
+from stages.text.models.textcnn import TextCNN, max_over_time
 from stages.text.special import PAD_INDEX, UNK_INDEX
 from tests.text.written import review_batches
 
@@ -77,7 +77,8 @@ def test_the_textbooks_examples(device, series, kernel, expected):
     assert corr1d_multi_in(series, kernel).tolist() == expected
     words, weight = series.T.to(device), kernel[None].to(device)
     ids = torch.arange(7, device=device)[None]
-    assert _scores(words, ids.unfold(1, 2, 1), weight)[0, :, 0].tolist() == expected
+    windows, zero = ids.unfold(1, 2, 1)[0], torch.zeros(1, device=device)
+    assert max_over_time(words, windows, torch.full((6,), 2, device=device), weight, zero)[:, 0].tolist() == expected
     for length in range(2, 8):
         lengths, bias = torch.tensor([length], device=device), torch.tensor([0.5], device=device)
         assert max_over_time(words, ids, lengths, weight, bias).item() == max(expected[: length - 1]) + 0.5
@@ -87,13 +88,11 @@ def test_the_textbooks_examples(device, series, kernel, expected):
 def test_every_score_is_that_of_the_definition(device, size):
     torch.manual_seed(size)
     words, weight = torch.randn(12, 3), torch.randn(4, 3, size)  # (distinct, features), (channels, features, size)
-    ids = torch.randint(12, (5, 9))
-    scores = _scores(words.to(device), ids.to(device).unfold(1, size, 1), weight.to(device))
-    expected = torch.stack(
-        [torch.stack([corr1d_multi_in(words[row].T, kernel) for kernel in weight], 1) for row in ids]
-    )
-    assert scores.shape == (5, 9 - size + 1, 4)
-    torch.testing.assert_close(scores.cpu(), expected)
+    windows = torch.randint(12, (5, size))
+    lengths = torch.full((5,), size)
+    found = max_over_time(*(tensor.to(device) for tensor in (words, windows, lengths, weight, torch.zeros(4))))
+    expected = torch.stack([torch.cat([corr1d_multi_in(words[row].T, kernel) for kernel in weight]) for row in windows])
+    torch.testing.assert_close(found.cpu(), expected)
 
 
 @pytest.mark.parametrize("grad", [True, False])
@@ -150,7 +149,9 @@ def test_a_gpus_way_with_words_gives_the_same(device, monkeypatch):
 
 @pytest.mark.parametrize("sizes", [SIZES, [1], [2, 8], [12]])
 @pytest.mark.parametrize("lengths", [LENGTHS, [11] * 4, [1], [2, 1], [40, 3]])
-def test_logits_and_gradients_are_those_of_a_dense_convolution(device, lengths, sizes):
+@pytest.mark.parametrize("rows", [1, 1024])  # of the table: fewer than maxima, where the batch has eight reviews; more
+def test_logits_and_gradients_are_those_of_a_dense_convolution(device, lengths, sizes, rows, monkeypatch):
+    monkeypatch.setattr(textcnn, "TABLE_MULTIPLE", rows)
     model = make(device, sizes=sizes)
     dense = Dense(model).to(device)
     ids, real = padded(some_reviews(lengths), device)

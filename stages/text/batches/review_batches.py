@@ -12,7 +12,7 @@ from stages.text.batches.reviews import Reviews
 from stages.text.special import PAD_INDEX, UNK_INDEX
 
 POOL = 50  # batches per pool of shuffled reviews, which is sorted by length and cut into batches
-LENGTH_MULTIPLE = 32  # words; masked batches are padded to a multiple: of few shapes, memory and kernels are reused
+LENGTH_MULTIPLE = 16  # words; masked batches are padded to a multiple: of few shapes, memory and kernels are reused
 EVAL_BATCH = 256  # reviews per batch without learning
 
 

@@ -18,7 +18,8 @@ class TextCNN(nn.Module):
 
     Two shortcuts make it fast and change the results only by rounding. A convolution is a sum over the kernel's
     positions, and each term depends on one word: on a CPU, each distinct word of the batch is multiplied by the kernel
-    once. The gradient of a maximum flows to one window: only that window is computed with gradients.
+    once. The gradient of a maximum flows to one window: only that window is computed with gradients, from the products
+    with the kernel if the batch has few distinct words, else from the words' vectors.
     """
 
     def __init__(
@@ -93,23 +94,24 @@ def max_over_time(words: Tensor, ids: Tensor, lengths: Tensor, weight: Tensor, b
     words (distinct, features), ids (batch, steps) of rows in words, lengths (batch,), weight (channels, features,
     size), bias (channels,). A review that is shorter than the kernel has one window, at 0.
     """
-    size = weight.shape[2]
+    channels, features, size = weight.shape
+    through_table = torch.is_grad_enabled() and len(words) < len(ids) * channels  # fewer rows than maxima
+    with torch.set_grad_enabled(through_table):
+        table = words @ weight.permute(1, 2, 0).reshape(features, size * channels)
+        table = table.float().view(-1, channels)  # (distinct * size, channels): each word at each place of the kernel
     windows = ids.unfold(1, size, 1)  # (batch, windows, size)
+    rows = windows * size + torch.arange(size, device=ids.device)  # of the table
     with torch.no_grad():
-        scores = _scores(words, windows, weight)  # (batch, windows, channels)
+        scores = F.embedding_bag(rows.reshape(-1, size), table, mode="sum").view(*windows.shape[:2], channels)
         outside = torch.arange(windows.shape[1], device=ids.device) > (lengths - size).clamp(min=0)[:, None]
         highest, best = scores.masked_fill_(outside[:, :, None], -torch.inf).max(1)  # (batch, channels)
     if not torch.is_grad_enabled():
         return highest + bias
     review = torch.arange(len(ids), device=ids.device)
+    if through_table:
+        channel = torch.arange(channels, device=ids.device)
+        terms = rows[review[:, None], best] * channels + channel[:, None]  # (batch, channels, size), of the flat table
+        return table.flatten().gather(0, terms.flatten()).view(terms.shape).sum(2) + bias
     winners = F.embedding(windows[review, best.T], words).flatten(2)  # (channels, batch, size * features)
     kernels = weight.transpose(1, 2).flatten(1)  # (channels, size * features)
     return torch.bmm(winners, kernels[:, :, None])[:, :, 0].T + bias
-
-
-def _scores(words: Tensor, windows: Tensor, weight: Tensor) -> Tensor:
-    channels, features, size = weight.shape
-    table = words @ weight.permute(1, 2, 0).reshape(features, size * channels)
-    table = table.float().view(-1, channels)  # (distinct * size, channels): each word at each position of the kernel
-    rows = windows * size + torch.arange(size, device=windows.device)
-    return F.embedding_bag(rows.reshape(-1, size), table, mode="sum").view(*windows.shape[:2], channels)
