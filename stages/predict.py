@@ -14,7 +14,7 @@ from typing import cast
 from stages.apps.classify import classify
 from stages.apps.command import parser
 from stages.apps.inputs import MODELS
-from stages.core.cli import exit_on_error
+from stages.core.cli import exit_on_error, leave
 
 EXAMPLES = """
   {prog} "this movie is so great"
@@ -46,3 +46,4 @@ def main(argv: list[str] | None = None, prog: str = "python -m stages.predict") 
 
 if __name__ == "__main__":
     main()
+    leave()

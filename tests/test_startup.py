@@ -84,5 +84,5 @@ def test_an_answer_about_a_picture_loads_no_word_code(trained_images: Folder, tm
 
 @pytest.mark.parametrize("command", [[], ["predict"], ["check"]])
 def test_help_comes_without_torch(command: list[str]) -> None:
-    code = "from stages.apps.command import main\nsys.argv[0] = 'sentidog'\ntry: main()\nexcept SystemExit: pass"
+    code = "from stages.apps.command import run\nsys.argv[0] = 'sentidog'\ntry: run()\nexcept SystemExit: pass"
     assert loaded(code, *command, "--help") & HEAVY == set()

@@ -5,6 +5,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from stages.core.cli import leave
+
 COMMANDS = {
     "predict": ("stages.predict", "classify reviews or pictures"),
     "export": ("stages.export", "write a trained model as one ONNX file"),
@@ -26,6 +28,11 @@ def parser(prog: str, description: str | None, examples: str) -> argparse.Argume
 
 
 def main() -> None:
+    run()
+    leave()
+
+
+def run() -> None:
     listed = "\n".join(f"  sentidog {name:8} {what}" for name, (_, what) in COMMANDS.items())
     command = argparse.ArgumentParser(
         prog="sentidog",

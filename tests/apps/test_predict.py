@@ -3,7 +3,6 @@ import io
 import json
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import torch
 from PIL import Image
 
 from stages.evaluation.titles import ENSEMBLE, TEXT_MODELS
+from stages.predict import main
 from stages.text.batches.review_batches import EVAL_BATCH
 from stages.vision.batches.images import read_images
 from tests.conftest import TEST
@@ -53,10 +53,9 @@ class Ask:
         command = ["predict.py", "--artifacts", str(self.artifacts), "--device", "cpu", *arguments]
         self.patch.setattr(sys, "argv", command)
         self.patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"))
-        self.patch.delitem(sys.modules, "stages.predict", raising=False)
         code: int | str | None = 0
         try:
-            runpy.run_module("stages.predict", run_name="__main__")
+            main()
         except SystemExit as end:
             code = end.code
         torch.set_flush_denormal(False)
@@ -275,9 +274,10 @@ def test_more_than_a_batch_ends_with_the_speed(ask: Ask) -> None:
 def peak(trained: Path, stdin: Iterable[bytes]) -> int:
     """The most memory, in bytes, that a predict of its own took for these lines."""
     code = (
-        "import atexit, resource, runpy, sys\n"
-        "atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr))\n"
-        "runpy.run_module('stages.predict', run_name='__main__')\n"
+        "import resource, sys\n"
+        "from stages.predict import main\n"
+        "main()\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)\n"
     )
     command = [sys.executable, "-c", code, "--model", "textcnn", "--device", "cpu", "--artifacts", "artifacts"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -256,6 +256,12 @@ def test_a_script_gets_its_arguments_as_paths(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "PosixPath('a/b') PosixPath('c d')\n", "")
 
 
+def test_a_script_ends_with_all_that_it_printed_and_its_workers_shut_down(tmp_path: Path) -> None:
+    body = "from stages.core.cli import ending; ending.callback(print, 'shut down'); print('said', flush=False)"
+    done = script(tmp_path, body, "a", "b")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "said\nshut down\n", "")
+
+
 def test_an_input_error_is_one_message_on_stderr_and_exit_code_1(tmp_path: Path) -> None:
     done = script(tmp_path, "raise InputError('reviews: empty')", "a", "b")
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: reviews: empty\n")
