@@ -36,10 +36,10 @@ USED: dict[str, set[str]] = {
 
 def loaded(code: str, *arguments: str) -> set[str]:
     """The modules of a process that has run `code`."""
-    code += "\nprint('loaded', *sys.modules)"
+    code += "\nprint('loaded', *sys.modules, flush=True)\nos._exit(0)"  # to free the modules takes a second
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", "import sys\n" + code, *arguments],
+        [sys.executable, "-c", "import os, sys\n" + code, *arguments],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return set(done.stdout.splitlines()[-1].split())
