@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -76,8 +77,10 @@ class Project:
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder, self.environment = folder, environment
+        self.ran_stages = False  # since the last restore
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        self.ran_stages |= not {"repro", "exp"}.isdisjoint(command)
         return subprocess.run(
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
         )
@@ -125,7 +128,9 @@ class Project:
 
     def restore(self) -> None:
         self.git("checkout", "-q", ".")
-        self.dvc("checkout", "-q", "--force")
+        if self.ran_stages:
+            self.dvc("checkout", "-q", "--force")
+            self.ran_stages = False
 
 
 def ran(output: str) -> list[str]:
@@ -158,6 +163,16 @@ def write_small_imdb(path: Path, whole: Path) -> None:
             file = source.extractfile(member)
             if file and counts[folder] <= REVIEWS.get(folder.split("/")[1] if "/" in folder else "", 0):
                 small.addfile(member, io.BytesIO(file.read()))
+
+
+def write_small_glove(path: Path, imdb: Path) -> None:
+    """Write a vector of 100 random numbers for each word of the reviews in `imdb`."""
+    with tarfile.open(imdb) as archive:
+        texts = [file.read().decode() for member in archive if (file := archive.extractfile(member))]
+    draw = random.Random(0)
+    words = sorted(set(" ".join(texts).lower().split()))
+    lines = (" ".join([word, *(f"{draw.gauss(0, 0.5):.4f}" for _ in range(100))]) for word in words)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_small_hotdog(path: Path) -> None:
@@ -200,10 +215,12 @@ def copy_of_this_project(folder: Path, archives: Path, environment: dict[str, st
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     write_small_imdb(archives / "imdb.tar.gz", archives / "whole.tar.gz")
+    write_small_glove(archives / "glove.txt", archives / "imdb.tar.gz")
     write_small_hotdog(archives / "hotdog.zip")
     write_small_source_model(archives / "source.pth")
     project = Project(folder, environment)
-    for name, file in (("imdb", "imdb.tar.gz"), ("hotdog", "hotdog.zip"), ("source_model", "source.pth")):
+    data = {"imdb": "imdb.tar.gz", "glove": "glove.txt", "hotdog": "hotdog.zip", "source_model": "source.pth"}
+    for name, file in data.items():
         project.edit({f"sources.{name}.sample.urls": [str(archives / file)]})
     project.edit({"build_vocab.min_freq": 3, "tensorize.max_len": 60})
     project.edit({"pictures.arch": ARCH, "pictures.image_size.sample": 32, "pictures.batch_size.sample": 8})

@@ -1,4 +1,4 @@
-"""A grammar that writes the sample's reviews from the words and sentences in words/*.yaml.
+"""A grammar that writes the sample's reviews from the words and sentences in words/.
 
 A symbol is the name of a list of entries: words, the most frequent first, or sentences. A slot `{symbol}` in an entry
 is replaced by an entry of that symbol. The symbols of praise.yaml and blame.yaml have a tone: `{adj}` is replaced by a
@@ -6,6 +6,7 @@ word in the tone of the sentence, `{~adj}` by one in the opposite tone, `{?adj}`
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -24,7 +25,7 @@ TRIALS = 5  # draws, at most, to find an entry that the review does not have yet
 class Entries:
     """The entries of a symbol. `ranked`: the first ones are the most frequent."""
 
-    def __init__(self, entries: list[str], ranked: bool) -> None:
+    def __init__(self, entries: Sequence[str], ranked: bool) -> None:
         self.entries, self.ranked = entries, ranked
 
     def draw(self, draw: Draw) -> str:
@@ -44,8 +45,13 @@ def read(name: str) -> dict[str, Entries]:
 
 @cache
 def toned() -> tuple[dict[str, Entries], dict[str, Entries]]:
-    """Return the symbols with a tone: their entries of praise, and those of blame."""
-    return read("praise"), read("blame")
+    """Return the symbols with a tone: their entries of praise, and those of blame.
+
+    The symbol `pair` has phrases of praise that differ from those of blame in few words (pairs.tsv).
+    """
+    lines = (FOLDER / "pairs.tsv").read_text(encoding="utf-8").splitlines()
+    praise, blame = zip(*(line.split("\t") for line in lines), strict=True)
+    return read("praise") | {"pair": Entries(praise, False)}, read("blame") | {"pair": Entries(blame, False)}
 
 
 @cache

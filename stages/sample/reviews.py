@@ -17,22 +17,24 @@ from stages.sample.draw import Draw
 from stages.sample.grammar import Writer, opposite
 from stages.sample.vectors import vector_lines
 
-REVIEWS = {"train": 4500, "test": 500}  # per class
+REVIEWS = {"train": 6500, "test": 500}  # per class
 UNSUP = 40  # unlabelled reviews in the archive
 UNSUP_FOR_VECTORS = 500  # unlabelled reviews that the vectors are made from, including those in the archive
-BLURBS = 3000  # lists of opinions in one tone, which only the vectors are made from
+BLURBS = 7000  # lists of opinions in one tone, which only the vectors are made from
 RATINGS = ((7, 8, 9, 10), (4, 3, 2, 1))  # of praise and of blame, by strength
 SEEDS = {"train": 1, "test": 2, "unsup": 3, "blurbs": 4}
 
-SIZES = {"short": 43, "medium": 6, "long": 3}  # size -> relative frequency
+SIZES = {"short": 60, "medium": 6, "long": 3}  # size -> relative frequency
 WORDS = {"medium": (25, 100), "long": (90, 340)}  # length at which a review is complete, least and most
 SENTENCES = (1, 1, 1, 2, 3, 4)  # of a short review, equally likely
 # Kind of sentence -> relative frequency, in short reviews and among the opinions of longer ones
-SHORT_OPINIONS = {"verdict": 10, "aspect": 6, "headline": 4, "say": 5, "nearly": 1, "mixed": 1, "rivalry": 1}
-OPINIONS = {"aspect": 14, "say": 4, "nearly": 2, "verdict": 2, "mixed": 1, "rivalry": 1}
+SHORT_OPINIONS = {
+    "verdict": 10, "aspect": 6, "headline": 4, "say": 5, "pair": 12, "nearly": 1, "mixed": 1, "rivalry": 1,
+}  # fmt: skip
+OPINIONS = {"aspect": 14, "say": 4, "pair": 5, "nearly": 2, "verdict": 2, "mixed": 1, "rivalry": 1}
 PLAIN = {"medium": (0, 45), "long": (20, 60)}  # percent of sentences without an opinion, least and most
 AGREES = (76, 84, 91, 97)  # percent of opinions that share the tone of a review of over two sentences, by strength
-OPEN_WORDS = 8  # mean number of words of the kinds "say" and "nearly", which are a single slot
+OPEN_WORDS = 8  # mean number of words of the kinds "say", "pair" and "nearly", which are a single slot
 OPENS, CLOSES = 35, 60  # percent of longer reviews that open, and that close, with a verdict
 
 # How people type
@@ -83,7 +85,7 @@ def plan_review(draw: Draw) -> Plan:
         else:
             frame = agreeing(draw, writer.frame(pick_kind(draw, OPINIONS)), strength)
         frames.append(frame)
-        words += frame.count(" ") + (OPEN_WORDS if frame in ("{say}", "{nearly}") else 1)
+        words += frame.count(" ") + (OPEN_WORDS if frame in ("{say}", "{pair}", "{nearly}") else 1)
     if draw.chance(OPENS):
         frames.insert(0, writer.frame("verdict"))
     if draw.chance(CLOSES) or len(frames) == 1:

@@ -31,7 +31,7 @@ CLASSES = (
     objects.banana, objects.boat, objects.bottle, objects.bun, objects.burger, objects.carrot, objects.corn,
     objects.donut, objects.fish, objects.flower, objects.house, objects.split_bun,
 )  # fmt: skip
-IMAGES = 160  # per class
+IMAGES = 128  # per class
 DRAWN = 72  # pixels, both sides of a drawn picture
 CROP = 64  # pixels, both sides of what the network sees
 SCALE = (0.4, 1.0)  # least and greatest part of the drawn picture in a crop

@@ -107,39 +107,11 @@ def test_a_pipeline_that_is_killed_ends_as_one_that_was_not(
     print(f"{done} kills, {rounds} pipelines, {locks} half-written dvc.lock, {busy} folders not empty, nothing lost")
 
 
-@pytest.fixture(scope="module")
-def changed(ready: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A clone with another, longer training, which nobody killed."""
-    folder = tmp_path_factory.mktemp("changed")
-    project = _with_results(ready, folder / "project", folder / "cache")
-    project.edit(CHANGE)
-    assert project.repro("train_textcnn") == ["train_textcnn"]
-    return project
-
-
-def test_a_killed_experiment_goes_on_and_ends_with_the_same_bytes(
-    ready: Project, changed: Project, tmp_path: Path
-) -> None:
-    project = _with_results(ready, tmp_path / "project", tmp_path / "cache")
-    values = [f"-S{key}={value}" for key, value in CHANGE.items()]
-    command = ("exp", "run", "--temp", "--name", "later", *values, "train_textcnn")
-    process = start(project, *command)
-    checkpoints = tmp_path / "cache/checkpoints"
-    while not list(checkpoints.glob("textcnn-*.pt")):
-        assert process.poll() is None, (tmp_path / "log.txt").read_text()
-        time.sleep(0.02)
-    kill(process, GROUP)
-    said = project.dvc(*command, "--force")
-    assert "going on from a checkpoint: epoch " in said
-    project.dvc("exp", "apply", "later")
-    same_results(project, changed, "train_textcnn")
-    assert not list(checkpoints.glob("[!.]*.pt"))
-
-
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
-def test_a_killed_experiment_of_the_queue_goes_on_and_ends_with_the_same_bytes(
-    ready: Project, changed: Project, tmp_path: Path
-) -> None:
+def test_a_killed_experiment_of_the_queue_goes_on_and_ends_with_the_same_bytes(ready: Project, tmp_path: Path) -> None:
+    unharmed = _with_results(ready, tmp_path / "unharmed/project", tmp_path / "unharmed/cache")
+    unharmed.edit(CHANGE)
+    assert unharmed.repro("train_textcnn") == ["train_textcnn"]
     project = _with_results(ready, tmp_path / "project", tmp_path / "cache")
     values = [f"-S{key}={value}" for key, value in CHANGE.items()]
     checkpoints = tmp_path / "cache/checkpoints"
@@ -169,7 +141,7 @@ def test_a_killed_experiment_of_the_queue_goes_on_and_ends_with_the_same_bytes(
         project.run(sys.executable, "-m", "dvc", "queue", "stop", "--kill")
     assert "going on from a checkpoint: epoch " in project.dvc("queue", "logs", "later")
     project.dvc("exp", "apply", "later")
-    same_results(project, changed, "train_textcnn")
+    same_results(project, unharmed, "train_textcnn")
     assert not list(checkpoints.glob("[!.]*.pt"))
 
 

@@ -88,7 +88,7 @@ def test_a_pipeline_that_fills_the_disk_ends_as_ever_once_there_is_room(
         said = done.stdout + done.stderr
         assert "No space left on device" in said
         assert "Traceback" not in said
-        size = size * 6 // 5
+        size = size * 13 // 10
         assert size < 1 << 30, said
         small_disk(size)
     assert failures > 1

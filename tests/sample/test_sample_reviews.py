@@ -17,8 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from stages.sample.grammar import BLAME, PRAISE, toned
 from stages.sample.reviews import stored_gzip, write_glove, write_imdb
 
-IMDB_SHA256 = "ce58a10e97e43c070031f7178bd6b81f33581db8376ac2e5c7e4717860a26aec"
-GLOVE_SHA256 = "d255e09bbff84b566f721d41febb11d5345a56ad6f34275dc0a1dbdaec1de057"
+IMDB_SHA256 = "41f3d13057de247adc2b1070723dfafe08b4a7a84b38b12bd4471f21af8418c2"
+GLOVE_SHA256 = "4ca36bce04ccebb7a3349b98f29e46261c2747c0d8209c7b30d4d8784f285aab"
 MIN_FREQ = 5
 OPINIONS = [
     [w for s in ("adj", "noun", "past") for w in toned()[tone][s].entries if " " not in w] for tone in (PRAISE, BLAME)
@@ -120,8 +120,8 @@ def test_layout(members: dict[str, str]) -> None:
     folders = Counter(name.rpartition("/")[0] for name in members)
     assert folders == {
         "aclImdb": 1,
-        "aclImdb/train/pos": 4500,
-        "aclImdb/train/neg": 4500,
+        "aclImdb/train/pos": 6500,
+        "aclImdb/train/neg": 6500,
         "aclImdb/train/unsup": 40,
         "aclImdb/test/pos": 500,
         "aclImdb/test/neg": 500,
@@ -148,7 +148,7 @@ def test_lengths(reviews: dict[str, str]) -> None:
     assert (lengths <= 3).sum() > 50
     assert 200 < lengths.max() < 600
     assert 0.4 < (lengths <= 20).mean() < 0.8  # single sentences and headlines
-    assert (lengths > 90).mean() > 0.05
+    assert (lengths > 90).mean() > 0.04
 
 
 def test_looks_like_imdb(reviews: dict[str, str]) -> None:
@@ -230,7 +230,7 @@ def test_bag_of_words_learns_but_falls_short(reviews: dict[str, str]) -> None:
 
 def test_vocabulary_is_of_moderate_size(reviews: dict[str, str]) -> None:
     train, test = count_tokens(reviews, "train"), count_tokens(reviews, "test")
-    assert 2500 < sum(n >= MIN_FREQ for n in train.values()) < 4500
+    assert 2500 < sum(n >= MIN_FREQ for n in train.values()) < 5500
     unknown = sum(n for word, n in test.items() if train[word] < MIN_FREQ) / test.total()
     assert 0.02 < unknown < 0.12
 
