@@ -33,8 +33,8 @@ from tests.vision.tiny import Folder
 
 # Files with whole pipelines, killed processes or browsers, in the order in which they are started
 SLOW = (
-    "cache", "kill", "first_answers", "fuzz", "campaign", "disk", "pipeline", "experiments", "surroundings", "odd_data",
-    "own_data", "many_classes", "report", "bucket", "demo", "distributed", "own_pictures_stage", "data_stages",
+    "cache", "kill", "default_run", "fuzz", "campaign", "disk", "pipeline", "experiments", "surroundings", "odd_data",
+    "own_data", "many_classes", "report", "bucket", "demo", "distributed", "own_pictures_stage",
     "checkpoint_names", "export", "onnx_images", "onnx_reviews",
 )  # fmt: skip
 

@@ -32,7 +32,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pa.Table]:
     write_imdb(folder / "imdb.tar.gz")
     write_glove(folder / "glove.zip")
     splits = read_imdb_archive(folder / "imdb.tar.gz")
-    some = {split: table.take(list(range(0, len(table), 5))) for split, table in splits.items()}  # of both labels
+    some = {split: table.take(list(range(0, len(table), 20))) for split, table in splits.items()}  # of both labels
     return {**some, "glove": read_vectors(folder / "glove.zip", 100)}
 
 
