@@ -61,7 +61,7 @@ def run(main: Callable[..., dict[str, Any] | None], writes_cost: bool = True) ->
 
 
 def leave(code: str | int | None = 0) -> NoReturn:
-    """Do as sys.exit, but free no object: with torchvision that takes a second."""
+    """Exit as sys.exit does, without freeing the objects first, which takes a second with torchvision."""
     ending.close()
     if isinstance(code, str):
         print(code, file=sys.stderr)

@@ -45,9 +45,9 @@ def read(name: str) -> dict[str, Entries]:
 
 @cache
 def toned() -> tuple[dict[str, Entries], dict[str, Entries]]:
-    """Return the symbols with a tone: their entries of praise, and those of blame.
+    """Return the symbols with a tone twice: with their entries of praise, and with those of blame.
 
-    The symbol `pair` has phrases of praise that differ from those of blame in few words (pairs.tsv).
+    The entries of `pair` are phrases: each line of pairs.tsv has one of praise and one of blame that share most words.
     """
     lines = (FOLDER / "pairs.tsv").read_text(encoding="utf-8").splitlines()
     praise, blame = zip(*(line.split("\t") for line in lines), strict=True)

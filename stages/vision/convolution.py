@@ -1,7 +1,7 @@
 """Training convolutions over few positions, on a CPU, as products of matrices.
 
 On images of 64 or 96 pixels the last layers of a ResNet, which have most of its weights, see 2 by 2 or 3 by 3
-positions. There oneDNN's convolution takes three times as long as the product (docs/speed.md), most of it for the
+positions. There oneDNN's convolution takes three times as long as the product (docs/scale.md), most of it for the
 gradients.
 """
 
