@@ -23,6 +23,7 @@ from tests.vision.tiny import ARCH, SHAPES, drawn
 ROOT = Path(__file__).parents[1]
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 TO_EVALUATE = list(STAGES)[: list(STAGES).index("evaluate") + 1]  # the stages of the reviews
+TO_TEXTCNN = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed_glove", "train_textcnn")
 REVIEWS = {"train": 75, "test": 40}  # per class
 IMAGES = {"train": 8, "test": 4}  # per class
 EPOCHS = {"train_birnn": 10, "train_textcnn": 10, "finetune": 2, "scratch": 2}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import URLError
@@ -21,6 +22,7 @@ from stages.apps.image_models import ImageFile, ImageModels
 from stages.apps.predictions import top_class
 from stages.apps.review_lines import Review
 from stages.apps.review_models import ReviewModels
+from stages.demo import main
 from stages.evaluation.titles import ENSEMBLE, IMAGE_MODELS, TEXT_MODELS
 from stages.inference.device import Hardware
 from stages.vision.batches.images import read_images
@@ -292,31 +294,27 @@ def test_it_listens_on_loopback_alone(demo: Demo) -> None:
     assert listening == [f"0100007F:{demo.port:04X}"]
 
 
-def refusal(code: str, folder: Path) -> str:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    return done.stderr
-
-
-RUN = "import runpy, sys; sys.argv = ['demo', {}]; runpy.run_module('stages.demo', run_name='__main__')"
+def refusal(folder: Path, *arguments: str) -> str:
+    """The one message with which the demo ends."""
+    with chdir(folder), pytest.raises(SystemExit) as end:
+        main(["--device", "cpu", *arguments])
+    torch.set_flush_denormal(False)
+    return str(end.value)
 
 
 def test_missing_artifacts_are_one_error(tmp_path: Path) -> None:
     pytest.importorskip("gradio", reason="the extra demo is not installed")
-    error = refusal(RUN.format(""), tmp_path)
-    assert error == "error: artifacts/vocab.parquet: no such file\nmake it again with: dvc repro\n"
+    assert refusal(tmp_path) == "error: artifacts/vocab.parquet: no such file\nmake it again with: dvc repro"
 
 
 def test_a_port_that_is_taken_is_one_error(demo: Demo) -> None:
-    error = refusal(RUN.format(f"'--port', '{demo.port}'"), demo.artifacts.parent)
-    assert error.splitlines()[-1].startswith(f"error: 127.0.0.1, port {demo.port}: ")
+    error = refusal(demo.artifacts.parent, "--port", str(demo.port))
+    assert error.startswith(f"error: 127.0.0.1, port {demo.port}: ")
 
 
-def test_without_gradio_one_error_says_how_to_get_it(tmp_path: Path) -> None:
-    error = refusal(f"import sys; sys.modules['gradio'] = None; {RUN.format('')}", tmp_path)
+def test_without_gradio_one_error_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "stages.apps.demo", raising=False)
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    error = refusal(tmp_path)
     assert error.startswith("error: import of gradio halted")
-    assert error.endswith("; get it with: uv run --extra demo sentidog demo\n")
+    assert error.endswith("; get it with: uv run --extra demo sentidog demo")

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from tests.project import ROOT, TO_EVALUATE, Project, arguments, cached, clocked, files, metrics, outs, ran
+from tests.project import ROOT, TO_TEXTCNN, Project, arguments, cached, clocked, files, outs, ran
 
 FUTURE = 4_000_000_000.0  # in the year 2096
-OF_REVIEWS = ("download_imdb", "build_vocab", "tensorize", "fetch_glove", "embed_glove", "train_textcnn")
 RUN = """
 import json, locale, sys
 from importlib import import_module
@@ -38,12 +37,11 @@ def test_two_repros_at_once_end_as_one(ready: Project, tmp_path: Path) -> None:
     shutil.copytree(ready.folder / ".dvc/cache/files", project.folder / ".dvc/cache/files")
     project.dvc("checkout", "-q")
     # Without the outs, the run cache and an object that dvc.lock names, whoever comes first has to train
-    for path in outs("train_textcnn", "train_birnn"):
+    for path in outs("train_textcnn"):
         whole = project.folder / path
         shutil.rmtree(whole) if whole.is_dir() else whole.unlink()
-    for name in ("textcnn", "birnn"):
-        cached(project, f"artifacts/{name}/model.safetensors").unlink()
-    command = [sys.executable, "-m", "dvc", "repro", "evaluate"]
+    cached(project, "artifacts/textcnn/model.safetensors").unlink()
+    command = [sys.executable, "-m", "dvc", "repro", "train_textcnn"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     both = [subprocess.Popen(command, cwd=project.folder, env=project.environment, **pipes) for _ in range(2)]
     said = [process.communicate()[0] for process in both]
@@ -51,9 +49,9 @@ def test_two_repros_at_once_end_as_one(ready: Project, tmp_path: Path) -> None:
     for process, text in zip(both, said, strict=True):
         assert process.returncode == 0 or "lock" in text, text
         assert "Traceback" not in text
-    assert {"train_textcnn", "train_birnn"} <= set(ran("".join(said)))
-    project.repro("evaluate")
-    same_results(project, ready, *TO_EVALUATE)
+    assert "train_textcnn" in ran("".join(said))
+    project.repro("train_textcnn")
+    same_results(project, ready, *TO_TEXTCNN)
     assert project.changed() <= {"dvc.lock"}  # which holds the seconds' hashes
     assert list((tmp_path / "cache").rglob("[!.]*.pt")) == []
 
@@ -65,12 +63,12 @@ def test_an_odd_folder_clock_and_locale_change_nothing(ready: Project, tmp_path:
     for name in project.git("ls-files", "-z").split("\0"):
         if name:
             os.utime(project.folder / name, (FUTURE, FUTURE))
-    # All of the reviews, and of the pictures the reading and drawing: what else they do needs no file's name or text
-    stages = [*TO_EVALUATE, "fetch_hotdog", "show_augmentation"]
-    assert sorted(project.repro("evaluate", "show_augmentation")) == sorted(stages)
+    # From the archives to a trained model, and a drawing: no other stage reads or writes more kinds of files
+    stages = [*TO_TEXTCNN, "fetch_hotdog", "show_augmentation"]
+    assert sorted(project.repro("train_textcnn", "show_augmentation")) == sorted(stages)
     same_results(project, ready, *stages)
-    assert project.changed() - {"dvc.lock"} <= set(metrics(*stages))
-    assert project.repro("evaluate", "show_augmentation") == []
+    assert project.changed() == {"dvc.lock"}
+    assert project.repro("train_textcnn", "show_augmentation") == []
 
 
 ENCODINGS = {"UTF-8": {"PYTHONUTF8": "1"}, "ASCII": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}}
@@ -85,7 +83,7 @@ def test_where_text_is_ascii_unless_a_program_says_otherwise_the_bytes_are_the_s
     params["own"] |= {"reviews": str(tmp_path / "reviews.csv"), "text": "avis", "label": "qualité"}
     params["build_vocab"]["min_freq"] = 1
     params["train_textcnn"] |= {"device": "cpu", "threads": 1, "epochs": 1, "num_channels": 4}
-    stages = [(name, arguments(name)) for name in OF_REVIEWS]
+    stages = [(name, arguments(name)) for name in TO_TEXTCNN]
     written = {}
     for encoding, variables in ENCODINGS.items():
         folder = tmp_path / encoding
@@ -96,7 +94,7 @@ def test_where_text_is_ascii_unless_a_program_says_otherwise_the_bytes_are_the_s
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert (done.stdout.splitlines()[0].upper() == "UTF-8") == (encoding == "UTF-8")
-        found = files(folder, *outs(*OF_REVIEWS))
+        found = files(folder, *outs(*TO_TEXTCNN))
         written[encoding] = {path: content for path, content in found.items() if not clocked(path)}
     assert "très bon".encode() in written["ASCII"]["artifacts/textcnn/config.json"]
     assert written["ASCII"] == written["UTF-8"]
