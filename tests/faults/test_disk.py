@@ -1,7 +1,7 @@
 """A disk that takes no more while a stage writes: one error that names the file, nothing half-written, nothing lost."""
 
+import json
 import re
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,39 +11,67 @@ import pytest
 
 from tests.project import STAGES, TO_TEXTCNN, Project, arguments, clocked, files, is_inside, outs
 
+# Each stage with its arguments and the size beyond which no file may grow; prints with what it ends
+RUN = """
+import json, resource, sys
+from importlib import import_module
+from stages.core.cli import run
 
-def run_stage(project: Project, name: str, folder: Path, limit: int) -> subprocess.CompletedProcess[str]:
-    """Run a stage by itself, its outs in `folder`; no file may grow beyond `limit` bytes."""
-    here = outs(name)
-    paths = [
-        str(folder / path) if path != "artifacts" and any(is_inside(out, path) for out in here) else path
-        for path in arguments(name)
-    ]
-    return subprocess.run(
-        [sys.executable, "-m", f"stages.{name}", *paths],
-        cwd=project.folder,
+endings = {}
+for name, paths, limit in json.loads(sys.argv[1]):
+    main = import_module(f"stages.{name}").main
+    sys.argv[1:] = paths
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        run(main)
+    except SystemExit as end:
+        endings[name] = end.code
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(json.dumps(endings))
+"""
+
+
+@pytest.fixture(scope="module")
+def small(ready: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A folder with what the stages write if no file may have half the size of their largest; their messages."""
+    folder = tmp_path_factory.mktemp("small")
+    jobs = []
+    for name in STAGES:
+        here, limit = outs(name), len(largest(ready, name)[1]) // 2
+        is_out = [path != "artifacts" and any(is_inside(out, path) for out in here) for path in arguments(name)]
+        paths = [str(folder / path) if out else path for path, out in zip(arguments(name), is_out, strict=True)]
+        jobs.append([name, paths, limit])
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, json.dumps(jobs)],
+        cwd=ready.folder,
         # No bytecode: Python 3.11 takes a .pyc that the limit cut short for a whole one, and everyone's imports fail
-        env=project.environment | {"SENTIDOG_CACHE": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=ready.environment | {"SENTIDOG_CACHE": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return folder, json.loads(done.stdout.splitlines()[-1])
+
+
+def largest(project: Project, stage: str) -> tuple[str, bytes]:
+    """The largest file that the stage writes: its path and content."""
+    return max(files(project.folder, *outs(stage)).items(), key=lambda item: len(item[1]))
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_file_that_cannot_grow_is_named_and_leaves_no_half(ready: Project, tmp_path: Path, name: str) -> None:
+def test_a_file_that_cannot_grow_is_named_and_leaves_no_half(
+    ready: Project, small: tuple[Path, dict[str, str]], name: str
+) -> None:
+    folder, endings = small
+    said = re.match(r"error: (\S+): .*File too large$", endings[name], re.MULTILINE)
+    assert said, endings[name]
+    assert Path(said[1]).is_relative_to(folder)
+    assert not (folder / largest(ready, name)[0]).exists()
+    assert list(folder.rglob("*.tmp")) == []
     whole = files(ready.folder, *outs(name))
-    largest = max(whole, key=lambda path: len(whole[path]))
-    done = run_stage(ready, name, tmp_path, len(whole[largest]) // 2)
-    assert done.returncode == 1
-    said = re.search(r"^error: (\S+): .*File too large$", done.stderr, re.MULTILINE)
-    assert said, done.stderr
-    assert Path(said[1]).is_relative_to(tmp_path)
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / largest).exists()
-    assert list(tmp_path.rglob("*.tmp")) == []
-    for path, content in files(tmp_path, *outs(name)).items():
+    for path, content in files(folder, *outs(name)).items():
         if not _grows(path):
             assert content == whole[path], path
 

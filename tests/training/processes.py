@@ -1,7 +1,7 @@
 """What tests/training/test_distributed.py runs, once alone and once in each process that torchrun starts.
 
-`torchrun --nproc-per-node 2 -m tests.training.processes OUT` writes what process N found to OUT/N.pt, and
-then the second process fails.
+`torchrun --nproc-per-node 2 -m tests.training.processes OUT REVIEWS VECTORS` writes what process N found to OUT/N.pt
+and a model to OUT/model, and then the second process fails.
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from stages import train_textcnn
 from stages.core.files import InputError
 from stages.inference.config import Normalisation, Padding
 from stages.inference.device import Hardware, prepare
@@ -104,8 +105,9 @@ def findings(folder: Path) -> dict[str, Any]:
     return found
 
 
-def main(out: Path) -> None:
+def main(out: Path, reviews: Path, vectors: Path) -> None:
     torch.save(findings(out), out / f"{dist.get_rank()}.pt")
+    train_textcnn.main(reviews, vectors, out / "model")
     if dist.get_rank() == 1:  # an error of its own, while the first process waits for it
         raise InputError("here: wrong, put it right")
     distributed.all_reduce_sum(torch.ones(1))

@@ -30,17 +30,38 @@ def launch(folder: Path, *command: str, **environment: str) -> subprocess.Popen[
     return subprocess.Popen([*TORCHRUN, *command], cwd=folder, env=surroundings, text=True, **pipes)
 
 
+def write_params(folder: Path) -> None:
+    """Write a params.yaml for a quick train_textcnn."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    text = text.replace("dropout: 0.5 ", "dropout: 0.3 ").replace("num_channels: 100 ", "num_channels: 4 ")
+    text = text.replace("batch_size: 64 ", "batch_size: 3 ").replace("epochs: 5 ", "epochs: 30 ")
+    (folder / "params.yaml").write_text(text.replace("device: auto", "device: cpu"), encoding="utf-8")
+
+
+def inputs(trained: Path) -> list[str]:
+    return [str(trained / "artifacts" / name) for name in ("reviews", "glove.safetensors")]
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, Any, Any], int, str]:
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what two processes write that nobody kills."""
+    return tmp_path_factory.mktemp("processes")
+
+
+@pytest.fixture(scope="module")
+def finished(
+    together: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[tuple[Any, Any, Any], int, str]:
     """What one process alone finds, and each of two together; torchrun's exit code, and all that was printed."""
-    folder = tmp_path_factory.mktemp("processes")
-    two = launch(folder, *TWO, "-m", "tests.training.processes", str(folder))
+    write_params(together)
+    command = ["-m", "tests.training.processes", str(together), *inputs(trained)]
+    two = launch(together, *TWO, *command, SENTIDOG_CACHE=str(together / "cache"))
     threads = torch.get_num_threads()
     alone = findings(tmp_path_factory.mktemp("alone"))
     torch.set_flush_denormal(False)
     torch.set_num_threads(threads)
     said = two.communicate(timeout=600)[0]
-    first, second = (torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    first, second = (torch.load(together / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     return (alone, first, second), two.returncode, said
 
 
@@ -162,15 +183,9 @@ class Training:
     """train_textcnn in a folder of its own, with a cache of its own."""
 
     def __init__(self, folder: Path, trained: Path, *options: str) -> None:
-        artifacts = trained / "artifacts"
-        text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-        text = text.replace("dropout: 0.5 ", "dropout: 0.3 ").replace("num_channels: 100 ", "num_channels: 4 ")
-        text = text.replace("batch_size: 64 ", "batch_size: 3 ").replace("epochs: 5 ", "epochs: 30 ")
         folder.mkdir()
-        (folder / "params.yaml").write_text(text.replace("device: auto", "device: cpu"), encoding="utf-8")
-        inputs = [str(artifacts / name) for name in ("reviews", "glove.safetensors")]
-        command = ["-m", "stages.train_textcnn", *inputs, "out/model"]
-        command += ["--cost", "cost.json"]
+        write_params(folder)
+        command = ["-m", "stages.train_textcnn", *inputs(trained), "model", "--cost", "cost.json"]
         self.folder = folder
         self.process = launch(folder, *options, *command, SENTIDOG_CACHE=str(folder / "cache"))
 
@@ -191,17 +206,19 @@ class Training:
         return said
 
     def files(self) -> dict[str, bytes]:
-        out = self.folder / "out/model"
-        return {path.name: path.read_bytes() for path in out.iterdir()} if out.exists() else {}
+        return model_files(self.folder) if (self.folder / "model").exists() else {}
+
+
+def model_files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "model").iterdir()}
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> dict[str, bytes]:
-    """What two processes leave behind that nobody kills."""
-    training = Training(tmp_path_factory.mktemp("undisturbed") / "whole", trained, *TWO)
-    assert training.finish().count("epoch 5, loss ") == 1
-    assert "model.safetensors" in training.files()
-    return training.files()
+def whole(finished: tuple[Any, int, str], together: Path) -> dict[str, bytes]:
+    """The model of two processes that nobody kills."""
+    assert finished[2].count("epoch 5, loss ") >= 1
+    assert "model.safetensors" in model_files(together)
+    return model_files(together)
 
 
 def test_a_killed_process_is_started_again_and_training_ends_with_the_same_bytes(
