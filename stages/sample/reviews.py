@@ -17,10 +17,10 @@ from stages.sample.draw import Draw
 from stages.sample.grammar import Writer, opposite
 from stages.sample.vectors import vector_lines
 
-REVIEWS = {"train": 6500, "test": 500}  # per class
+REVIEWS = {"train": 8000, "test": 500}  # per class
 UNSUP = 40  # unlabelled reviews in the archive
 UNSUP_FOR_VECTORS = 500  # unlabelled reviews that the vectors are made from, including those in the archive
-BLURBS = 7000  # lists of opinions in one tone, which only the vectors are made from
+BLURBS = 14000  # lists of opinions in one tone, which only the vectors are made from
 RATINGS = ((7, 8, 9, 10), (4, 3, 2, 1))  # of praise and of blame, by strength
 SEEDS = {"train": 1, "test": 2, "unsup": 3, "blurbs": 4}
 

@@ -17,8 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from stages.sample.grammar import BLAME, PRAISE, toned
 from stages.sample.reviews import stored_gzip, write_glove, write_imdb
 
-IMDB_SHA256 = "41f3d13057de247adc2b1070723dfafe08b4a7a84b38b12bd4471f21af8418c2"
-GLOVE_SHA256 = "4ca36bce04ccebb7a3349b98f29e46261c2747c0d8209c7b30d4d8784f285aab"
+IMDB_SHA256 = "da972273486d37338134a2c43ac2d343a678151867091e4962252113d189a234"
+GLOVE_SHA256 = "eb51c552f6a83830f50d2c5ec6166409cce575e2ebe111c3488a315a69a25cf0"
 MIN_FREQ = 5
 OPINIONS = [
     [w for s in ("adj", "noun", "past") for w in toned()[tone][s].entries if " " not in w] for tone in (PRAISE, BLAME)
@@ -120,8 +120,8 @@ def test_layout(members: dict[str, str]) -> None:
     folders = Counter(name.rpartition("/")[0] for name in members)
     assert folders == {
         "aclImdb": 1,
-        "aclImdb/train/pos": 6500,
-        "aclImdb/train/neg": 6500,
+        "aclImdb/train/pos": 8000,
+        "aclImdb/train/neg": 8000,
         "aclImdb/train/unsup": 40,
         "aclImdb/test/pos": 500,
         "aclImdb/test/neg": 500,
@@ -230,7 +230,7 @@ def test_bag_of_words_learns_but_falls_short(reviews: dict[str, str]) -> None:
 
 def test_vocabulary_is_of_moderate_size(reviews: dict[str, str]) -> None:
     train, test = count_tokens(reviews, "train"), count_tokens(reviews, "test")
-    assert 2500 < sum(n >= MIN_FREQ for n in train.values()) < 5500
+    assert 2500 < sum(n >= MIN_FREQ for n in train.values()) < 7000
     unknown = sum(n for word, n in test.items() if train[word] < MIN_FREQ) / test.total()
     assert 0.02 < unknown < 0.12
 
