@@ -65,15 +65,18 @@ class TextCNN(nn.Module):
         """Compute what `forward` computes in the textbook's way: convolutions over all windows, with gradients."""
         ids = F.pad(ids, (0, self.widest - 1), value=PAD_INDEX)  # so that the shortest review has a window
         vectors = torch.cat([self.embedding(ids), self.constant_embedding(ids)], 2)  # (batch, steps, 2 * dim)
-        vectors = drop_features(vectors.mT, self.embedding_dropout if self.training else 0, 2)
+        vectors = drop_features(vectors, self.embedding_dropout if self.training else 0, 1)
+        if torch.is_autocast_enabled(ids.device.type):  # once here, not in each convolution
+            vectors = vectors.to(torch.get_autocast_dtype(ids.device.type))
+        image = vectors.mT[:, :, None]  # (batch, 2 * dim, 1, steps), a line of pixels in channels-last memory
         maxima, means = [], []
         for conv in cast("Iterable[nn.Conv1d]", self.convs):
-            scores = F.relu(conv(vectors)).float()  # (batch, channels, windows)
+            scores = F.relu(F.conv2d(image, conv.weight[:, :, None], conv.bias))[:, :, 0]  # (batch, channels, windows)
             windows = (lengths - conv.kernel_size[0] + 1).clamp(min=1)  # inside the review
             outside = (torch.arange(scores.shape[2], device=ids.device) >= windows[:, None])[:, None]
             scores = scores.masked_fill(outside, 0)
-            maxima.append(scores.amax(2))
-            means.append(scores.sum(2) / windows[:, None])
+            maxima.append(scores.max(2).values)  # unlike amax it has a gradient of one window
+            means.append(scores.sum(2, dtype=torch.float32) / windows[:, None])
         return self.decoder(self.dropout(torch.cat(maxima + means if self.pooling == "mean_max" else maxima, 1)))
 
 
