@@ -118,12 +118,13 @@ class Task(NamedTuple):
 def text_task(name: str, params: Params, hardware: Hardware, count: int) -> Task:
     section, vectors = getattr(params, name), torch.randn(WORDS, params.embed_glove.dim)
     cls, keys = {
-        "train_birnn": (BiRNN, ("cell", "num_hiddens", "num_layers", "freeze_vectors")),
-        "train_textcnn": (TextCNN, ("kernel_sizes", "num_channels", "dropout", "freeze_vectors")),
+        "train_birnn": (BiRNN, ("cell", "num_hiddens", "num_layers")),
+        "train_textcnn": (TextCNN, ("kernel_sizes", "num_channels")),
     }[name]
+    keys += ("freeze_vectors", "pooling", "dropout", "word_dropout", "embedding_dropout")
     model = cls(vectors, 2, **{key: getattr(section, key) for key in keys}).to(hardware.device)
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(learning, section.lr, fused=True)
+    optimizer = torch.optim.Adam(learning, section.lr, eps=section.vector_eps, fused=True)
     data = reviews(count * EVAL_BATCH)
     padding = Padding(section.mask_padding, section.pad_to)
     train = ReviewBatches(data, section.batch_size, hardware, seed=0, padding=padding)
