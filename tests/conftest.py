@@ -54,7 +54,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=3, help="how often tests/faults/test_campaign.py kills the pipeline")
+    parser.addoption("--kills", type=int, default=2, help="how often tests/faults/test_campaign.py kills the pipeline")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -156,7 +156,7 @@ class Experiment(NamedTuple):
 def experiment(ready: Project) -> Iterator[Experiment]:
     """The scratch copy after an experiment in the workspace."""
     before = files(ready.folder, *outs("train_birnn"))
-    yield Experiment(ready, ready.dvc("exp", "run", "--name", "slow", "-S", "train_birnn.lr=1e-5"), before)
+    yield Experiment(ready, ready.dvc("exp", "run", "--name", "slow", "-S", "train_birnn.lr=1e-5", "evaluate"), before)
     ready.restore()
 
 
@@ -170,7 +170,7 @@ def experiments(project: Project) -> dict[str, dict[str, Any]]:
 
 
 def test_an_experiment_takes_a_rate_that_dvc_writes_as_a_string(experiment: Experiment) -> None:
-    assert ran(experiment.said) == ["train_birnn", "evaluate", "report"]
+    assert ran(experiment.said) == ["train_birnn", "evaluate"]
     written = yaml.safe_load((experiment.project.folder / "params.yaml").read_text())["train_birnn"]["lr"]
     assert written == "1e-05"  # if DVC or PyYAML has mended it, the checker's special case can go
     model = "artifacts/birnn/model.safetensors"

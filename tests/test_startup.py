@@ -34,15 +34,20 @@ USED: dict[str, set[str]] = {
 }
 
 
-def loaded(code: str, *arguments: str) -> set[str]:
-    """The modules of a process that has run `code`."""
+def printed(code: str, *arguments: str) -> list[str]:
+    """The lines that a process prints which runs `code`; the last one lists its modules."""
     code += "\nprint('loaded', *sys.modules, flush=True)\nos._exit(0)"  # to free the modules takes a second
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", "import os, sys\n" + code, *arguments],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return set(done.stdout.splitlines()[-1].split())
+    return done.stdout.splitlines()
+
+
+def loaded(code: str, *arguments: str) -> set[str]:
+    """The modules of a process that has run `code`."""
+    return set(printed(code, *arguments)[-1].split())
 
 
 def test_every_stage_is_here() -> None:
@@ -50,13 +55,16 @@ def test_every_stage_is_here() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "used", sorted(set(map(frozenset, USED.values())), key=sorted), ids=lambda used: " ".join(sorted(used)) or "none"
-)
-def test_a_stage_imports_no_heavy_package_that_it_does_not_use(used: frozenset[str]) -> None:
-    # Those that use the same in one process
-    names = [f"stages.{name}" for name in USED if USED[name] == used]
-    assert loaded(f"import {', '.join(names)}") & HEAVY - used == set()
+@pytest.mark.parametrize("base", [set(), {"torch"}, VISION], ids=["without torch", "torch", "torchvision"])
+def test_a_stage_imports_no_heavy_package_that_it_does_not_use(base: set[str]) -> None:
+    # In one process, because each stage uses what those before it use: first the stages that use least
+    names = sorted((name for name in USED if USED[name] & VISION == base), key=lambda name: len(USED[name]))
+    code = f"for name in {names}:\n    __import__('stages.' + name)\n    print(*sys.modules, sep=' ')"
+    before: set[str] = set()
+    for name, modules in zip(names, printed(code)[:-1], strict=True):
+        assert before <= USED[name], "give the stages an order in which each uses more"
+        assert set(modules.split()) & HEAVY - USED[name] == set(), name
+        before = USED[name]
 
 
 def test_the_words_stages_work_without_torch(trained: Path, tmp_path: Path) -> None:

@@ -88,13 +88,6 @@ def test_same_bytes_on_every_machine(imdb: Path, glove: Path) -> None:
     assert (sha256(imdb), sha256(glove)) == (IMDB_SHA256, GLOVE_SHA256)
 
 
-def test_same_bytes_again(imdb: Path, glove: Path, tmp_path: Path) -> None:
-    write_imdb(tmp_path / "again.tar.gz")
-    write_glove(tmp_path / "again.zip")
-    assert (tmp_path / "again.tar.gz").read_bytes() == imdb.read_bytes()
-    assert (tmp_path / "again.zip").read_bytes() == glove.read_bytes()
-
-
 @pytest.mark.parametrize("size", [0, 1, 0xFFFF, 0xFFFF + 1, 2 * 0xFFFF])
 def test_stored_gzip(size: int) -> None:
     content = bytes(index % 251 for index in range(size))
