@@ -19,11 +19,12 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.processes: list[subprocess.Popen[bytes]] = []
-        self._start("scheduler", "--port", "0", "--scheduler-file", str(folder / "scheduler.json"))
-        while not (folder / "scheduler.json").is_file():
+        file = folder / "scheduler.json"
+        self._start("scheduler", "--port", "0", "--scheduler-file", str(file))
+        while not file.is_file() or not file.stat().st_size:
             assert self.processes[0].poll() is None, (folder / "log").read_text()
             time.sleep(0.05)
-        self.address: str = json.loads((folder / "scheduler.json").read_text())["address"]
+        self.address: str = json.loads(file.read_text())["address"]
 
     def _start(self, role: str, *options: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", f"distributed.cli.dask_{role}", "--host", "127.0.0.1", "--no-dashboard"]
