@@ -45,7 +45,7 @@ def queue(ready: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     waiting = [name for name, entry in shown(project).items() if entry["params"]]
     assert len(waiting) == 2
     command = [sys.executable, "-m", "dvc", "queue", "start", "-j", "2"]
-    # Without a pipe, which its workers would have too: now and then one of two that end at once stays and holds it open
+    # No pipe: the workers inherit it. Now and then one of two that end at once stays, and would hold it open
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     starting = subprocess.Popen(command, cwd=project.folder, env=project.environment, start_new_session=True, **quiet)
     deadline = time.monotonic() + TIMEOUT

@@ -35,7 +35,7 @@ USED: dict[str, set[str]] = {
 
 
 def printed(code: str, *arguments: str) -> list[str]:
-    """The lines that a process prints which runs `code`; the last one lists its modules."""
+    """Run `code` in a process; return the lines it prints. The last one lists its modules."""
     code += "\nprint('loaded', *sys.modules, flush=True)\nos._exit(0)"  # to free the modules takes a second
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -57,7 +57,7 @@ def test_every_stage_is_here() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("base", [set(), {"torch"}, VISION], ids=["without torch", "torch", "torchvision"])
 def test_a_stage_imports_no_heavy_package_that_it_does_not_use(base: set[str]) -> None:
-    # In one process, because each stage uses what those before it use: first the stages that use least
+    # All in one process: a stage that uses more comes after those that use less
     names = sorted((name for name in USED if USED[name] & VISION == base), key=lambda name: len(USED[name]))
     code = f"for name in {names}:\n    __import__('stages.' + name)\n    print(*sys.modules, sep=' ')"
     before: set[str] = set()
