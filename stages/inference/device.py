@@ -3,7 +3,10 @@
 import ctypes
 import os
 import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -15,6 +18,10 @@ from stages.core.files import InputError
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 _M_ARENA_MAX = -8
+
+T = TypeVar("T")
+
+_pool = ThreadPoolExecutor()
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,33 @@ def prepare(device: str, precision: str, threads: int | None) -> Hardware:
     if precision == "auto":
         precision = "bf16" if _fast_at_bf16(chosen) else "fp32"
     return Hardware(chosen, precision, torch.get_num_threads(), rank, world_size)
+
+
+def in_threads(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]]) -> list[T]:
+    """Call `function` with the arguments of each job, a thread for each, this one for the first; return the results.
+
+    The threads share torch's number of threads, and have this thread's gradient mode and autocast. Where each computes
+    alone for a while, they wait for each other less often than OpenMP's, which meet in each layer.
+    """
+    threads = torch.get_num_threads()
+    is_inference, has_graph = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+    # Without a cache of weights in bf16, which all threads would share
+    autocast = {
+        "dtype": torch.get_autocast_dtype("cpu"),
+        "enabled": torch.is_autocast_enabled("cpu"),
+        "cache_enabled": False,
+    }
+
+    def call(job: tuple[Any, ...]) -> T:
+        torch.set_num_threads(max(1, threads // len(jobs)))  # of this thread alone
+        with torch.inference_mode(is_inference), torch.set_grad_enabled(has_graph), torch.autocast("cpu", **autocast):
+            return function(*job)
+
+    others = [_pool.submit(call, job) for job in jobs[1:]]
+    try:
+        return [call(jobs[0]), *(other.result() for other in others)]
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _keep_freed_memory() -> None:

@@ -24,7 +24,7 @@ from stages.sample.images import compose
 from stages.sample.shapes import TURN, Canvas
 from stages.training.history import History
 from stages.training.trainer import Schedule, Trainer
-from stages.vision.convolution import speed_up_few_positions
+from stages.vision.convolution import speed_up_convolutions
 from stages.vision.networks import size_problem
 
 CLASSES = (
@@ -97,7 +97,7 @@ def write_source_model(path: Path, arch: str) -> None:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.constant_(module.weight, GAMMA)
-    speed_up_few_positions(network)
+    speed_up_convolutions(network)
     network = network.to(hardware.device).to(memory_format=torch.channels_last)
     images, labels = draw_objects()
     batches = DrawnBatches(images.to(hardware.device), labels.to(hardware.device))

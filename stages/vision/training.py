@@ -19,7 +19,7 @@ from stages.training.validation import train_and_scored
 from stages.vision.batches.augmentation import augmented_view, central_view
 from stages.vision.batches.image_batches import ImageBatches
 from stages.vision.batches.images import Images, read_images
-from stages.vision.convolution import speed_up_few_positions
+from stages.vision.convolution import speed_up_convolutions
 from stages.vision.networks import Classifier, parameter_groups, size_problem
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ def train_image_model(
     torch.manual_seed(params.seed)
     data = _read_data(task.images, params)
     classifier = make(len(data.train.classes)).to(hardware.device).to(memory_format=torch.channels_last)
-    speed_up_few_positions(classifier)
+    speed_up_convolutions(classifier)
     if problem := size_problem(classifier, task.image_size, hardware.device):
         raise InputError(f"pictures.image_size: {classifier.arch} takes no pictures of {problem}; most take 224")
     groups = parameter_groups(classifier, params.lr, output_lr_factor)
-    optimizer = torch.optim.SGD(groups, params.lr, params.momentum, weight_decay=params.weight_decay)
+    optimizer = torch.optim.SGD(groups, params.lr, params.momentum, weight_decay=params.weight_decay, fused=True)
     random_view, fixed_view = augmented_view(task.augment, task.image_size), central_view(task.image_size)
     train_batches = ImageBatches(data.train, random_view, normalisation, task.batch_size, hardware, seed=params.seed)
     scored_batches = ImageBatches(data.scored, fixed_view, normalisation, task.batch_size, hardware, seed=None)

@@ -41,7 +41,7 @@ from stages.training.trainer import Epoch, Schedule, Trainer
 from stages.vision.batches.augmentation import Transform, augmented_view, central_view
 from stages.vision.batches.image_batches import DeviceViews, ImageBatches
 from stages.vision.batches.images import SCHEMA, Images
-from stages.vision.convolution import speed_up_few_positions
+from stages.vision.convolution import speed_up_convolutions
 from stages.vision.networks import Classifier, build, parameter_groups
 from tests.benchmarks.harness import Some
 
@@ -135,10 +135,10 @@ def image_task(name: str, params: Params, hardware: Hardware, count: int) -> Tas
     size, batch = (getattr(key, params.dataset) for key in (params.pictures.image_size, params.pictures.batch_size))
     arch, section = params.pictures.arch, getattr(params, name)
     model = Classifier(arch, build(arch, 2), getattr(section, "freeze", "none"))
-    speed_up_few_positions(model)
+    speed_up_convolutions(model)
     model = model.to(hardware.device).to(memory_format=torch.channels_last)
     groups = parameter_groups(model, section.lr, getattr(section, "output_lr_factor", 1))
-    optimizer = torch.optim.SGD(groups, section.lr, section.momentum, weight_decay=section.weight_decay)
+    optimizer = torch.optim.SGD(groups, section.lr, section.momentum, weight_decay=section.weight_decay, fused=True)
     data = images(count * batch)
 
     def batches(transform: Transform, seed: int | None) -> ImageBatches:

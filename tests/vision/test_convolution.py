@@ -1,4 +1,5 @@
 import copy
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -6,8 +7,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.functional import cross_entropy
 
-from stages.vision.convolution import FEW, FewPositionsConv2d, speed_up_few_positions
+from stages.inference.device import in_threads
+from stages.vision.convolution import FEW, MOST_SHARDS, FastConv2d, speed_up_convolutions
 from stages.vision.networks import build
+
+
+@pytest.fixture(autouse=True)
+def _restored_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -26,7 +35,7 @@ def products(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
 
 def pair(convolution: nn.Conv2d) -> tuple[nn.Conv2d, nn.Conv2d]:
     fast = copy.deepcopy(convolution)
-    speed_up_few_positions(fast)
+    speed_up_convolutions(fast)
     return convolution, fast
 
 
@@ -70,6 +79,52 @@ def test_only_training_on_a_cpu_takes_the_product(products: list[tuple[int, ...]
     assert len(products) == trained
 
 
+def both_passes(convolution: nn.Conv2d, threads: int, *, learns_images: bool = True) -> list[Tensor]:
+    """The output, in bf16, and the gradients of the images and the weights, with so many threads."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    images = torch.randn(5, 3, 9, 8).contiguous(memory_format=torch.channels_last).requires_grad_(learns_images)
+    convolution.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16):
+        output = convolution(images)
+    output.float().square().sum().backward()
+    assert torch.get_num_threads() == threads
+    return [output, *([images.grad] if learns_images else []), *(one.grad for one in convolution.parameters())]
+
+
+@pytest.mark.parametrize("threads", [2, 3, MOST_SHARDS, MOST_SHARDS + 1])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("learns_images", [False, True])
+def test_threads_share_the_batch_up_to_rounding(
+    threads: int, bias: bool, learns_images: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    monkeypatch.setattr(
+        "stages.vision.convolution.in_threads", lambda run, jobs: counts.append(len(jobs)) or in_threads(run, jobs)
+    )
+    torch.manual_seed(0)
+    plain, fast = pair(nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=bias))
+    expected, found = (both_passes(one, threads, learns_images=learns_images) for one in (plain, fast))
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == other.dtype
+        torch.testing.assert_close(one, other, rtol=0.02, atol=0.02 * other.abs().max().item())
+    shards = len(torch.zeros(5).chunk(threads))
+    assert counts == ([shards, shards] if threads <= MOST_SHARDS else [])
+
+
+def test_the_bytes_are_the_same_each_time() -> None:
+    _, fast = pair(nn.Conv2d(3, 8, 3, bias=True))
+    first, second = ([one.clone() for one in both_passes(fast, 2)] for _ in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_one_image_is_no_batch_to_share() -> None:
+    torch.set_num_threads(2)
+    plain, fast = pair(nn.Conv2d(3, 4, 3))
+    image = torch.randn(1, 3, 8, 8)
+    torch.testing.assert_close(fast(image), plain(image))
+
+
 @pytest.mark.parametrize(
     "options", [{"groups": 3}, {"dilation": 2}, {"padding": "same"}, {"padding": 1, "padding_mode": "reflect"}]
 )
@@ -82,8 +137,8 @@ def test_a_network_keeps_its_weights_and_learns_the_same() -> None:
     torch.manual_seed(0)
     network = build("resnet18", 2).to(memory_format=torch.channels_last)
     fast = copy.deepcopy(network)
-    speed_up_few_positions(fast)
-    assert any(isinstance(module, FewPositionsConv2d) for module in fast.modules())
+    speed_up_convolutions(fast)
+    assert any(isinstance(module, FastConv2d) for module in fast.modules())
     assert fast.state_dict().keys() == network.state_dict().keys()
     images, labels = torch.randn(4, 3, 64, 64), torch.tensor([0, 1, 1, 0])
     for model in (network, fast):

@@ -4,16 +4,15 @@ Threads that share the arithmetic of one layer wait for each other at every time
 each other, nor do two reviews: their threads meet once a layer.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-T = TypeVar("T")
+from stages.inference.device import in_threads
 
-_pool = ThreadPoolExecutor()
+T = TypeVar("T")
 
 
 def run_side_by_side(layers: Sequence[nn.Module], inputs: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -49,7 +48,7 @@ class _SideBySide(torch.autograd.Function):
             for layer, vectors in zip(layers, tensors, strict=False)
             for part in vectors.chunk(shards, 1)
         ]
-        done = _in_threads(run, jobs)
+        done = in_threads(run, jobs)
         ctx.layers, ctx.shards, ctx.graphs = layers, shards, done if has_graph else None
         states = [states.detach() for _, states in done]
         return tuple(torch.cat(parts, 1) for parts in _batches(states, len(layers)))
@@ -63,7 +62,7 @@ class _SideBySide(torch.autograd.Function):
 
         parts = [part for gradient in gradients for part in gradient.chunk(ctx.shards, 1)]
         of_part = [layer for layer in ctx.layers for _ in range(len(parts) // len(ctx.layers))]
-        done = _in_threads(
+        done = in_threads(
             run, [(layer, *graph, part) for layer, graph, part in zip(of_part, ctx.graphs, parts, strict=True)]
         )
         inputs, weights = [], []
@@ -78,26 +77,3 @@ def _batches(parts: list[T], count: int) -> list[list[T]]:
     """Split the parts of all layers into those of each."""
     size = len(parts) // count
     return [parts[i : i + size] for i in range(0, len(parts), size)]
-
-
-def _in_threads(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]]) -> list[T]:
-    """Call `function` for all jobs at once, the first in this thread; return the results in order."""
-    threads = torch.get_num_threads()
-    is_inference = torch.is_inference_mode_enabled()
-    # Without a cache of weights in bf16, which all threads would share
-    autocast = {
-        "dtype": torch.get_autocast_dtype("cpu"),
-        "enabled": torch.is_autocast_enabled("cpu"),
-        "cache_enabled": False,
-    }
-
-    def call(job: tuple[Any, ...]) -> T:
-        torch.set_num_threads(max(1, threads // len(jobs)))  # of this thread alone
-        with torch.inference_mode(is_inference), torch.autocast("cpu", **autocast):
-            return function(*job)
-
-    others = [_pool.submit(call, job) for job in jobs[1:]]
-    try:
-        return [call(jobs[0]), *(other.result() for other in others)]
-    finally:
-        torch.set_num_threads(threads)
