@@ -75,14 +75,14 @@ def prepare(device: str, precision: str, threads: int | None) -> Hardware:
 
 
 def in_threads(function: Callable[..., T], jobs: Sequence[tuple[Any, ...]]) -> list[T]:
-    """Call `function` with the arguments of each job, a thread for each, this one for the first; return the results.
+    """Call `function` with the arguments of each job, each in a thread of its own; return the results in order.
 
-    The threads share torch's number of threads, and have this thread's gradient mode and autocast. Where each computes
-    alone for a while, they wait for each other less often than OpenMP's, which meet in each layer.
+    The first job runs in the calling thread. Each thread has its share of torch's number of threads, and the caller's
+    gradient mode and autocast. The threads meet once, at the end; OpenMP's meet several times in each layer.
     """
     threads = torch.get_num_threads()
     is_inference, has_graph = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
-    # Without a cache of weights in bf16, which all threads would share
+    # autocast's cache of weights in bf16 is off, because all threads would share it
     autocast = {
         "dtype": torch.get_autocast_dtype("cpu"),
         "enabled": torch.is_autocast_enabled("cpu"),

@@ -16,13 +16,14 @@ from torch.nn import functional as F  # noqa: N812, the name everyone knows
 from stages.inference.device import in_threads
 
 FEW = 9  # positions, at most, for which the product is faster
-MOST_SHARDS = 4  # each costs a gradient of all weights, so with more threads than this OpenMP shares the work
+MOST_SHARDS = 4  # each shard has a gradient of all weights to add up; with more threads the convolution is OpenMP's
 
 
 class FastConv2d(nn.Conv2d):
-    """nn.Conv2d with a faster training on a CPU.
+    """nn.Conv2d that is trained on a CPU in other ways than oneDNN's.
 
-    Over at most FEW positions it is one product of matrices, else a thread computes each shard of the batch.
+    Over at most FEW positions it is one product of matrices, which is faster. Over more, each thread computes a shard
+    of the batch. That is slightly slower on a quiet machine, and several times as fast on a busy one.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -50,13 +51,16 @@ class FastConv2d(nn.Conv2d):
 
 @lru_cache
 def _seen(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:
-    """Return the input positions that each output position sees, (outputs * kernel positions,); 0 is padding."""
+    """Return the input position at each place of the kernel, for each output position: (outputs * kernel places,).
+
+    Positions count from 1, row by row; 0 is padding.
+    """
     numbers = torch.arange(1.0, size[0] * size[1] + 1).view(1, 1, *size)
     return F.unfold(numbers, kernel, padding=padding, stride=stride)[0].T.flatten().long()
 
 
 class _Shards(torch.autograd.Function):
-    """A convolution of each shard of the batch in a thread of its own, and so its gradients."""
+    """A convolution, forward and backward, in a thread for each shard of the batch."""
 
     @staticmethod
     def forward(
