@@ -123,7 +123,8 @@ def test_a_killed_experiment_of_the_queue_goes_on_and_ends_with_the_same_bytes(r
     def wait_for(state: str) -> None:
         while state not in (said := project.dvc("queue", "status")):
             assert not {"Success", "Failed"} & set(said.split()), said
-            project.dvc("queue", "start")  # in case that the worker of before ended as the next was to take this on
+            # In case that the worker of before ended as the next was to take this on. No pipe, which workers would hold
+            assert start(project, "queue", "start").wait() == 0
 
     try:
         starting = queue("killed")
